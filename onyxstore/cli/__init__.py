@@ -1,0 +1,1 @@
+"""The `onyx` command: parse, one library call, render. The top layer."""
