@@ -60,7 +60,7 @@ class OnyxError(Exception):
         line = self.words.format(**values)
         hint = self.hint.format(**values)
         text = f"{line}; {hint}" if hint else line
-        return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+        return _visible(text)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Errors travel between processes with their fields."""

@@ -27,9 +27,9 @@ from onyxstore.history.metrics.records import Value
 from onyxstore.names import check_relative_path
 from onyxstore.store.committing import Election, check_message, followed, write_commit
 from onyxstore.store.doors import Doors
-from onyxstore.store.gc import free_what_retention_dropped
+from onyxstore.store.gc import enforce_retention
 from onyxstore.store.plain_files import open_foreign, read_safetensors
-from onyxstore.store.retaining import retain, revive
+from onyxstore.store.retaining import revive
 from onyxstore.store.surroundings import capture_surroundings, put_attempt, put_configs
 from onyxstore.store.trees import Trees, write_trees
 
@@ -85,8 +85,8 @@ def add_commit(doors: Doors, addition: Addition) -> Address:
             metric, mode = followed(doors, state)
             election = Election(metric, mode, metrics.get(metric) if metric else None)
             address = write_commit(doors, record, election, Reason(f"commit: {record.message}", "commit"), move_head=True)
-        if saved is not None and retain(doors, state) and doors.settings.auto_gc:
-            free_what_retention_dropped(doors, saved.raw)
+        if saved is not None:
+            enforce_retention(doors, state, saved.raw)
     finally:
         lock.release()
     return address

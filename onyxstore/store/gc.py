@@ -26,7 +26,7 @@ from onyxstore.history.metrics.series import artifacts_of
 from onyxstore.history.retention import read_marks, read_pruned
 from onyxstore.names import fold
 from onyxstore.store.doors import Doors
-from onyxstore.store.retaining import RunRetention, mark_run, protected_manifests, run_retention
+from onyxstore.store.retaining import RunRetention, mark_run, protected_manifests, retain, run_retention
 from onyxstore.store.trees import manifest_chunks, manifest_objects
 
 COMMAND_PATIENCE = 60.0
@@ -120,6 +120,12 @@ def plan_gc(doors: Doors) -> GcPlan:
     also = {fold(each.run): set(each.plan.pruned) for each in retention}
     sweep, unreadable = _plan_sweep(doors, also)
     return GcPlan(retention, sweep, doors.trash.expired(doors.settings.trash_days), unreadable, doors)
+
+
+def enforce_retention(doors: Doors, state: runs.RunState, checkpoint_bytes: int) -> None:
+    """After a save of that many raw bytes: marks what the run no longer keeps, and frees it when that is worth it."""
+    if retain(doors, state) and doors.settings.auto_gc:
+        free_what_retention_dropped(doors, checkpoint_bytes)
 
 
 def free_what_retention_dropped(doors: Doors, checkpoint_bytes: int) -> None:

@@ -22,8 +22,8 @@ from onyxstore.history.commits import CheckpointEntry, CommitRecord, ConfigEntry
 from onyxstore.history.metrics.live import LogWriter
 from onyxstore.store.committing import Election, followed, write_commit
 from onyxstore.store.doors import Doors
-from onyxstore.store.gc import free_what_retention_dropped, make_room
-from onyxstore.store.retaining import retain, revive
+from onyxstore.store.gc import enforce_retention, make_room
+from onyxstore.store.retaining import revive
 from onyxstore.store.surroundings import Surroundings, put_configs
 from onyxstore.store.trees import Trees, write_trees
 
@@ -83,8 +83,8 @@ class Recorder:
     def retain(self) -> None:
         """Retention, and the freeing of space, after a checkpoint that is safe by now: what is wrong is said, and puts this off."""
         try:
-            if self._last_save and retain(self._doors, self.state) and self._doors.settings.auto_gc:
-                free_what_retention_dropped(self._doors, self._last_save["raw_bytes"])
+            if self._last_save:
+                enforce_retention(self._doors, self.state, self._last_save["raw_bytes"])
         except OnyxError as error:
             if str(error) != self._put_off:
                 self._put_off = str(error)

@@ -137,7 +137,7 @@ def test_what_is_wrong_elsewhere_is_said_once_and_fails_no_save(store, weights, 
     def fail(*_):
         raise CorruptFile("refs/x", "a line fails its check")
 
-    monkeypatch.setattr(recorder, "retain", fail)
+    monkeypatch.setattr(recorder, "enforce_retention", fail)
     with store.start_run("a") as run:
         for step in range(3):
             assert run.save_checkpoint(state=weights(step), step=step).wait(PATIENCE).step == step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -29,9 +29,14 @@ class Pack:
     @classmethod
     def open(cls, path: Path) -> Pack:
         """Opens a pack and reads its index; CorruptFile unless name, size, check and every bound in it hold."""
+        return cls.open_by(path, lambda fd: _read_table(fd, path.name))
+
+    @classmethod
+    def open_by(cls, path: Path, read_table: Callable[[int], Table]) -> Pack:
+        """Opens a pack with the table that `read_table` makes of its descriptor; CorruptFile where that raises ValueError."""
         fd = files.open_read(path)
         try:
-            return cls(path, fd, _read_table(fd, path.name))
+            return cls(path, fd, read_table(fd))
         except ValueError as error:
             files.close(fd)
             raise CorruptFile(str(path), str(error)) from None

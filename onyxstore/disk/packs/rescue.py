@@ -20,7 +20,7 @@ from onyxstore.disk.packs.format import MAX_HEADER_BYTES, Chunk, Table, decode_h
 from onyxstore.disk.packs.reader import Pack
 from onyxstore.disk.packs.repack import copy_rows
 from onyxstore.disk.packs.writer import WrittenPack
-from onyxstore.errors import CorruptFile, CorruptObject, Damage, DiskError
+from onyxstore.errors import CorruptFile, CorruptObject, Damage
 
 _HEADER_SHARE = 32
 """Bytes of header for a byte of pack, more than any has: a frame of 14 bytes has 82 in the header. Bounds what a bomb may unpack."""
@@ -55,15 +55,7 @@ def rebuild_pack(path: Path) -> Pack:
 
     Its rows are those of the frames up to the first that cannot be measured. Reading one may still find damage.
     """
-    fd = files.open_read(path)
-    try:
-        return Pack(path, fd, _walk(fd))
-    except ValueError as error:
-        files.close(fd)
-        raise CorruptFile(str(path), str(error)) from None
-    except DiskError:
-        files.close(fd)
-        raise
+    return Pack.open_by(path, _walk)
 
 
 def _walk(fd: int) -> Table:
