@@ -2,7 +2,8 @@
 
 Every error the library raises on purpose is an `OnyxError`. A class carries a stable `id`, the exit status of the command, the
 words (a template over its own fields) and a hint that says what to do; an instance carries the fields. `str(error)` is always
-one line. Where a caller expects a builtin parent, the class has it too.
+one line. Where a caller expects a builtin parent, the class has it too. Under `BadInput` and `Refused` the tree groups by meaning:
+what stands there derives from `OnyxError` (and its builtin) itself, since it has other fields; the rest is inheritance.
 
     OnyxError
     ├── NotHere                     what was asked for does not exist
