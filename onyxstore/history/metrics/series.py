@@ -171,7 +171,9 @@ class _Curves(Mapping[str, Series]):
 
 def _names(columns: Columns, kept: NDArray[np.bool_]) -> list[str]:
     """The metrics that have a point among the kept records."""
-    shapes = [columns.shapes[number] for number in np.unique(columns.arrays["shapes"][kept]).tolist()]
+    # No np.unique: it sorts, and its first call imports numpy.ma (15 ms).
+    counts = np.bincount(columns.arrays["shapes"][kept], minlength=len(columns.shapes))
+    shapes = [shape for shape, count in zip(columns.shapes, counts.tolist(), strict=True) if count]
     numbers = {number for shape in shapes if shape.record == "points" for number in shape.metrics}
     return [columns.metrics[number].name for number in sorted(numbers)]
 
