@@ -7,12 +7,15 @@ commit that reached the value and reruns of a comparison change nothing.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 from onyxstore.errors import BadInput
 
 Mode = Literal["min", "max"]
 Number = float | int | bool
+Moment = tuple[int | None, float | int | None]
+"""A step and an epoch, as far as they are known."""
 
 
 def check_mode(mode: str) -> Mode:
@@ -32,3 +35,22 @@ def is_candidate(value: object) -> bool:
 def is_better(value: Number, than: Number, mode: Mode) -> bool:
     """Whether `value` takes the place of `than`."""
     return is_candidate(value) and (value < than if mode == "min" else value > than)
+
+
+class Candidate:
+    """The last logged value of the metric that a run's best follows: a checkpoint of the same moment may be best by it."""
+
+    def __init__(self, metric: str | None) -> None:
+        self.metric = metric or ""
+        self._moment: Moment = (None, None)
+        self._value: Number | None = None
+
+    def note(self, moment: Moment, values: Mapping[str, Number]) -> None:
+        """Remembers the value, if it is among these."""
+        if self.metric in values:
+            self._moment, self._value = moment, values[self.metric]
+
+    def at(self, moment: Moment) -> Number | None:
+        """The value if it was logged at this moment; an epoch that one of the two does not say is no difference."""
+        (step, epoch), (noted, during) = moment, self._moment
+        return self._value if noted == step and (during == epoch or during is None or epoch is None) else None

@@ -75,7 +75,7 @@ def add_commit(doors: Doors, addition: Addition) -> Address:
                 message=message,
                 time=time.time_ns(),
                 metrics=metrics,
-                configs={**carried, **put_configs(doors, surroundings)},
+                configs={**carried, **put_configs(doors, surroundings.configs)},
                 checkpoint=CheckpointEntry(saved.manifest, None, None, metrics) if saved else inherited,
                 artifacts=tuple(ArtifactEntry(name, *doors.objects.put_file(path), "file", None) for name, path in artifacts),
                 code=attempt.code,

@@ -42,6 +42,7 @@ class Onlooker(Run):
         self._handlers: dict[int, Any] = {}
         self._pid = os.getpid()
         self._ended = False
+        self._step, self._epoch = None, None
         self._tracked: dict[str, Any] = {}
         self._restored: dict[str, Any] = {}
         self.stop_requested = False
@@ -70,7 +71,7 @@ class Onlooker(Run):
         """A handle that is done; its `commit` is the newest that rank 0 made."""
         return _Done(self)
 
-    def commit(self, message: str) -> Commit:  # noqa: ARG002 - the signature is Run's
+    def commit(self, message: str, *, configs: Mapping[str, Any] | None = None) -> Commit:  # noqa: ARG002 - the signature is Run's
         """The newest commit that rank 0 made."""
         return _Done(self).wait()
 

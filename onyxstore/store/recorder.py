@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from onyxstore.disk.locks import pinned
@@ -19,6 +19,7 @@ from onyxstore.hashing import Address
 from onyxstore.history import runs
 from onyxstore.history.best import Number
 from onyxstore.history.commits import CheckpointEntry, CommitRecord, ConfigEntry
+from onyxstore.history.config_snapshots import ConfigSnapshot
 from onyxstore.history.metrics.live import LogWriter
 from onyxstore.store.committing import Election, followed, write_commit
 from onyxstore.store.doors import Doors
@@ -42,6 +43,7 @@ class Draft:
     is_best: bool | None = None
     candidate: Number | None = None
     trees: Trees | None = None
+    configs: Sequence[ConfigSnapshot] = ()
     cost: Mapping[str, Number] = field(default_factory=dict)
 
 
@@ -51,8 +53,9 @@ class Recorder:
     def __init__(self, doors: Doors, state: runs.RunState, log: LogWriter, surroundings: Surroundings) -> None:
         self._doors = doors
         self._log = log
-        self._surroundings = surroundings
-        self._configs: dict[str, ConfigEntry] | None = None
+        # Not put when the run starts: nothing names them before its next commit does, and a sweep between would take them.
+        self._unput = tuple(surroundings.configs)
+        self._configs: dict[str, ConfigEntry] = {}
         self._put_off = ""
         self._seconds = 0.0
         self._last_save: dict[str, int] = {}
@@ -74,10 +77,9 @@ class Recorder:
         began = time.perf_counter()
         with pinned(self._doors.layout.locks):
             checkpoint = self._write_checkpoint(draft)
-            # Not when the run starts: nothing names them before its next commit does, and a sweep between would take them.
-            configs = put_configs(self._doors, self._surroundings) if self._configs is None else self._configs
+            configs = {**self._configs, **put_configs(self._doors, (*self._unput, *draft.configs))}
             address = self._write_commit(draft, checkpoint, configs, time.perf_counter() - began)
-        self._configs = configs
+        self._configs, self._unput = configs, ()
         return address
 
     def retain(self) -> None:

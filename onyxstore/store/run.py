@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType, MappingProxyType, TracebackType
@@ -27,7 +28,7 @@ from onyxstore.frameworks.torch_staging import Slot, StagingPool
 from onyxstore.frameworks.training import capture_tracked, collect_training, restore_tracked
 from onyxstore.hashing import Address, Buffer
 from onyxstore.history import runs
-from onyxstore.history.best import Number
+from onyxstore.history.best import Candidate, Moment, Number
 from onyxstore.history.commits import CommitRecord
 from onyxstore.history.metrics.live import LogWriter
 from onyxstore.history.metrics.plain import plain_columns, plain_epoch, plain_metrics, plain_step
@@ -39,13 +40,11 @@ from onyxstore.store.doors import Doors
 from onyxstore.store.recorder import Draft, Recorder
 from onyxstore.store.restoring import restore_newest
 from onyxstore.store.save import SaveHandle, Saver
+from onyxstore.store.surroundings import capture_configs
 from onyxstore.store.trees import Trees
 from onyxstore.store.views import Commit, RunView
 
 _log = logging.getLogger("onyxstore")
-
-Moment = tuple[int | None, Epoch]
-"""A step and an epoch, as far as they are known."""
 
 ENDINGS = ("finished", "failed", "killed", "crashed")
 
@@ -64,9 +63,9 @@ class Run(RunView):
         self._rewind_due, self._rewinding = rewinds, threading.Lock()
         self._pid = os.getpid()
         self._step, self._epoch = after
-        self._best_metric = recorder.state.best_metric or doors.settings.best_metric or ""
+        self._candidate = Candidate(recorder.state.best_metric or doors.settings.best_metric)
+        self._best_metric = self._candidate.metric
         self._best_root = self._best_metric.partition("/")[0]
-        self._candidate: tuple[int, Epoch, Number] | None = None
         self._line: Callable[[], Iterator[tuple[Address, CommitRecord]]] = partial(doors.line, self.name)
         self._tracked: dict[str, Any] = {}
         self._restored: dict[str, Any] = {}
@@ -105,7 +104,7 @@ class Run(RunView):
         self._log.append_points(metrics, step, epoch, time.time_ns())
         self._step, self._epoch = step, epoch
         if self._best_metric in metrics or self._best_root in metrics:
-            self._note_candidate(step, epoch, plain_metrics(metrics))
+            self._candidate.note((step, epoch), plain_metrics(metrics))
         if began:
             self._cost["log_seconds"] += (time.perf_counter() - began) * (_TIMED + 1)
 
@@ -121,7 +120,7 @@ class Run(RunView):
         self._step, self._epoch = rows[-1].step, rows[-1].epoch
         if self._best_metric in columns:
             for row in rows:
-                self._note_candidate(row.step, row.epoch, row.values)
+                self._candidate.note((row.step, row.epoch), row.values)
 
     def log_artifact(self, name: str, content: Buffer | str | Path, *, kind: str = "file", step: int | None = None) -> None:
         """Keeps a file (a path, streamed) or bytes under `name`, as an entry of the metric log; on disk when this returns."""
@@ -165,16 +164,19 @@ class Run(RunView):
         step: int | None = None,
         epoch: float | None = None,
         is_best: bool | None = None,
+        message: str | None = None,
         wait: bool = False,
     ) -> SaveHandle:
         """Saves what is handed in, exactly as it is at this call, as a commit; returns once it is copied.
 
         Modules, optimizers and the like by their `state_dict()`, `state` as it is; RNG states and tracked objects go along.
-        `metrics` belong to the commit (for `best`), they are no points of the log. With `wait` it is durable when this returns.
+        `metrics` belong to the commit (for `best`), they are no points of the log; `message` is what it says, `checkpoint at step N`
+        if not given. With `wait` it is durable when this returns.
         Raises CannotEncode for what has no encoding, and the error of an earlier save that nobody waited for.
         """
         self._check_writable()
         began = time.perf_counter()
+        words = check_message(message) if message is not None else None
         # A copy, as of everything else: the caller may write to its dict as soon as this returns.
         values = dict(plain_metrics(metrics or {}))
         self._saver.raise_error()
@@ -182,7 +184,7 @@ class Run(RunView):
         with contextlib.ExitStack() as undo:
             undo.callback(self._pool.give_back, slot)
             live = collect_training(model=model, optimizer=optimizer, scheduler=scheduler, scaler=scaler, state=state)
-            draft = self._draft("checkpoint", values, step, epoch, is_best=is_best, trees=self._stage(live, slot))
+            draft = self._draft(words, values, step, epoch, is_best=is_best, trees=self._stage(live, slot))
             undo.pop_all()
         self._cost["blocked_seconds"] += time.perf_counter() - began
         handle = self._saver.submit(lambda: self._record_staged(draft, slot))
@@ -192,10 +194,14 @@ class Run(RunView):
             handle.wait()
         return handle
 
-    def commit(self, message: str) -> Commit:
-        """Makes a commit without a new checkpoint; durable when this returns."""
+    def commit(self, message: str, *, configs: Mapping[str, Any] | None = None) -> Commit:
+        """Makes a commit without a new checkpoint; durable when this returns.
+
+        `configs`, files or values by name as for `start_run`, are snapshotted: this commit and all after it hold them, in the place of
+        those of the same names. BadConfig, CannotEncode.
+        """
         self._check_writable()
-        draft = self._draft(check_message(message))
+        draft = replace(self._draft(check_message(message)), configs=capture_configs(self._doors, configs or {}))
         return self._saver.submit(lambda: self._recorder.record(draft)).wait()
 
     def track_state(self, name: str, stateful: Any) -> None:
@@ -208,6 +214,11 @@ class Run(RunView):
         self._tracked[name] = stateful
         if name in self._restored:
             restore_tracked({name: self._restored[name]}, {name: stateful})
+
+    @property
+    def moment(self) -> Moment:
+        """The step and the epoch of the last point, or those from which the run goes on; what is saved next is of this moment."""
+        return self._step, self._epoch
 
     def restore(self, *, model: Any = None, optimizer: Any = None, scheduler: Any = None, scaler: Any = None) -> int:
         """Loads the run's latest whole checkpoint into these, RNG and tracked states with it; the step to go on with.
@@ -269,7 +280,7 @@ class Run(RunView):
 
     def _draft(
         self,
-        message: str,
+        message: str | None,
         metrics: Mapping[str, Number] = MappingProxyType({}),
         step: int | None = None,
         epoch: float | None = None,
@@ -277,26 +288,14 @@ class Run(RunView):
         is_best: bool | None = None,
         trees: Trees | None = None,
     ) -> Draft:
-        """The commit that is asked for, as of this call."""
+        """The commit that is asked for, as of this call; without words of its own it says that it is a checkpoint."""
         step = self._step if step is None else plain_step(step)
         epoch = self._epoch if epoch is None else plain_epoch(epoch)
-        candidate = None
-        if trees is not None:
-            message = f"{message} at step {step}" if step is not None else message
-            candidate = self._logged_at(step, epoch)
-        return Draft(message, self._log.position, step, epoch, metrics, is_best, candidate, trees, {"log_calls": self._calls, **self._cost})
-
-    def _note_candidate(self, step: int, epoch: Epoch, values: Mapping[str, Number]) -> None:
-        """Remembers the value that a checkpoint of this step may be best by."""
-        if self._best_metric in values:
-            self._candidate = (step, epoch, values[self._best_metric])
-
-    def _logged_at(self, step: int | None, epoch: Epoch) -> Number | None:
-        """The best metric's last value if it was logged at this moment; an epoch that one of the two does not say is no difference."""
-        if self._candidate is None:
-            return None
-        at, during, value = self._candidate
-        return value if at == step and (during == epoch or during is None or epoch is None) else None
+        candidate = self._candidate.at((step, epoch)) if trees is not None else None
+        if message is None:
+            message = f"checkpoint at step {step}" if step is not None else "checkpoint"
+        cost = {"log_calls": self._calls, **self._cost}
+        return Draft(message, self._log.position, step, epoch, metrics, is_best, candidate, trees, cost=cost)
 
     def _stage(self, live: Mapping[str, Any], slot: Slot) -> Trees:
         """Copies of everything that goes into the checkpoint, in memory of `slot`."""

@@ -18,7 +18,7 @@ from onyxstore.disk.locks import Lock, pinned
 from onyxstore.errors import BadInput
 from onyxstore.hashing import Address
 from onyxstore.history import runs
-from onyxstore.history.best import check_mode
+from onyxstore.history.best import Moment, check_mode
 from onyxstore.history.metrics.live import LogWriter
 from onyxstore.history.metrics.records import Points
 from onyxstore.names import check_metric_name, check_run_name, fold, run_name_from
@@ -26,7 +26,7 @@ from onyxstore.store.committing import elect_latest
 from onyxstore.store.doors import Doors
 from onyxstore.store.recorder import Draft, Recorder
 from onyxstore.store.revisions import resolve
-from onyxstore.store.run import Moment, Run
+from onyxstore.store.run import Run
 from onyxstore.store.surroundings import capture_surroundings, put_attempt
 from onyxstore.store.views import Commit
 

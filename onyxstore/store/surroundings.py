@@ -32,16 +32,21 @@ class Surroundings:
 
 def capture_surroundings(doors: Doors, configs: Mapping[str, Any]) -> Surroundings:
     """Everything as it is now; nothing is written. What was masked, or read unlike YAML 1.1, is said. BadConfig, CannotEncode."""
-    snapshots = [_snapshot(doors, name, config) for name, config in configs.items()]
+    snapshots = capture_configs(doors, configs)
     folder = doors.layout.folder
     return Surroundings(snapshots, capture_code_state(folder), capture_environment(sys.argv, folder), time.time_ns())
 
 
-def put_configs(doors: Doors, surroundings: Surroundings) -> dict[str, ConfigEntry]:
-    """Stores the config snapshots; the store must be pinned."""
+def capture_configs(doors: Doors, configs: Mapping[str, Any]) -> list[ConfigSnapshot]:
+    """Snapshots of configs as they are now, with the same words said; nothing is written. BadConfig, CannotEncode."""
+    return [_snapshot(doors, name, config) for name, config in configs.items()]
+
+
+def put_configs(doors: Doors, snapshots: Sequence[ConfigSnapshot]) -> dict[str, ConfigEntry]:
+    """Stores config snapshots; the store must be pinned."""
     return {
         snapshot.name: ConfigEntry(snapshot.path, doors.objects.put(snapshot.data), doors.put_value(snapshot.value))
-        for snapshot in surroundings.configs
+        for snapshot in snapshots
     }
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onyxstore.errors import BadInput
-from onyxstore.history.best import check_mode, is_better, is_candidate
+from onyxstore.history.best import Candidate, check_mode, is_better, is_candidate
 
 numbers = st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans())
 modes = st.sampled_from(["min", "max"])
@@ -55,3 +55,21 @@ def test_every_other_number_is_a_candidate_however_large(value):
 @pytest.mark.parametrize("value", [None, "0.5", [], 1j])
 def test_what_is_no_number_is_no_candidate(value):
     assert not is_candidate(value)
+
+
+@pytest.mark.parametrize(
+    ("moment", "value"),
+    [((7, 2), 0.5), ((7, None), 0.5), ((7, 3), None), ((8, 2), None), ((None, 2), None)],
+)
+def test_a_logged_value_counts_for_the_moment_that_it_was_logged_at(moment, value):
+    candidate = Candidate("loss")
+    candidate.note((6, 2), {"loss": 0.1, "lr": 1})
+    candidate.note((7, 2), {"loss": 0.5})
+    candidate.note((9, 2), {"lr": 1})
+    assert candidate.at(moment) == value
+
+
+def test_without_a_metric_nothing_is_a_candidate():
+    candidate = Candidate(None)
+    candidate.note((1, None), {"loss": 0.1})
+    assert candidate.at((1, None)) is None

@@ -265,6 +265,40 @@ def test_a_commit_carries_the_checkpoint_before_it(run, weights):
     assert (commit.message, commit.step, commit.checkpoint.step, commit.parents) == ("a thought", 5, 1, [saved])
 
 
+def test_a_commit_takes_configs_along_and_later_ones_hold_them(store, folder, weights):
+    (folder / "data.yaml").write_text("rows: 5  # enough\n")
+    with store.start_run("a", configs={"training": {"lr": 1}, "model": {"width": 8}}) as run:
+        made = run.commit("more", configs={"training": {"lr": 2}, "data": folder / "data.yaml"})
+        run.save_checkpoint(model=weights(0), step=0, wait=True)
+    start, _, saved, _ = run.commits
+    more = {"training": {"lr": 2}, "model": {"width": 8}, "data": {"rows": 5}}
+    assert (start.config, made.config, saved.config) == ({"training": {"lr": 1}, "model": {"width": 8}}, more, more)
+    assert saved.config_bytes("data") == b"rows: 5  # enough\n"
+
+
+def test_a_config_that_cannot_be_kept_makes_no_commit(run):
+    with pytest.raises(CannotEncode, match="activation"):
+        run.commit("more", configs={"model": {"activation": print}})
+    assert [commit.message for commit in run.commits] == ["start"]
+
+
+def test_a_checkpoint_says_what_it_is_told_to_say(run, weights):
+    assert run.save_checkpoint(model=weights(0), step=3, message=" after the warm-up ", wait=True).commit.message == "after the warm-up"
+    with pytest.raises(BadInput, match="needs a message"):
+        run.save_checkpoint(model=weights(0), step=3, message=" ")
+
+
+def test_the_moment_is_that_of_the_last_point_or_of_where_the_run_goes_on(store, weights):
+    with store.start_run("a") as run:
+        before = run.moment
+        run.log({"loss": 1.0}, step=3, epoch=1)
+        run.save_checkpoint(model=weights(0), wait=True)
+        run.log({"loss": 1.0}, step=9)
+        after = run.moment
+    with store.start_run("a", resume=True) as again:
+        assert (before, after, again.moment) == ((None, None), (9, 1), (3, 1))
+
+
 @pytest.mark.parametrize("message", ["", " \n", 5, None, "\udc80"])
 def test_a_commit_without_words_is_refused(run, message):
     with pytest.raises(BadInput):
