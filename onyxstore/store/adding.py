@@ -1,11 +1,13 @@
 """A commit of files, without any Python of the user's: `onyx commit`.
 
 It goes to the open run that HEAD names (`main` at first). After a checkout HEAD names one commit; then a new run begins there.
-Config files that HEAD's commit has are read again from where they lie; one that is gone drops out, and that is said.
+Config files that HEAD's commit has are read again from where they lie; one that is gone drops out, and that is said. Its checkpoint
+and its artifacts are carried over, until others of the same names take their places.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -27,10 +29,10 @@ from onyxstore.history.metrics.records import Value
 from onyxstore.names import check_relative_path
 from onyxstore.store.committing import Election, check_message, followed, write_commit
 from onyxstore.store.doors import Doors
-from onyxstore.store.gc import enforce_retention
+from onyxstore.store.gc import enforce_retention, with_room
 from onyxstore.store.plain_files import open_foreign, read_safetensors
 from onyxstore.store.retaining import revive
-from onyxstore.store.surroundings import capture_surroundings, put_attempt, put_configs
+from onyxstore.store.surroundings import Surroundings, capture_surroundings, put_attempt, put_configs
 from onyxstore.store.trees import Trees, write_trees
 
 FIRST_RUN = "main"
@@ -50,46 +52,75 @@ class Addition:
     artifacts: Sequence[Path] = ()
 
 
+@dataclass(frozen=True)
+class _Draft:
+    """An addition that was read and checked; nothing of it is in the store yet."""
+
+    message: str
+    metrics: dict[str, Value]
+    trees: Trees | None
+    artifacts: list[tuple[str, Path]]
+    surroundings: Surroundings
+    carried: dict[str, ConfigEntry]
+
+
 def add_commit(doors: Doors, addition: Addition) -> Address:
     """Makes the commit; durable when this returns. Everything is read and checked before anything is written."""
+    head = doors.refs.read(HEAD)
+    draft = _read_addition(doors, addition, _before(doors, head))
+    return with_room(doors, lambda: _add(doors, draft, head))
+
+
+def _read_addition(doors: Doors, addition: Addition, before: Address | None) -> _Draft:
     message = check_message(addition.message)
     metrics = _metrics(addition.metrics)
     trees = _checkpoint(doors, addition.checkpoint) if addition.checkpoint is not None else None
     artifacts = [(_artifact_name(path), path) for path in addition.artifacts]
-    head = doors.refs.read(HEAD)
-    before = _before(doors, head)
     again, carried = _configs_again(doors, doors.commit(before) if before else None, set(addition.configs))
-    surroundings = capture_surroundings(doors, {**again, **addition.configs})
+    return _Draft(message, metrics, trees, artifacts, capture_surroundings(doors, {**again, **addition.configs}), carried)
+
+
+def _add(doors: Doors, draft: _Draft, head: Mapping[str, Any] | None) -> Address:
     state, lock = _open_run(doors, head)
     try:
         with pinned(doors.layout.locks):
-            attempt = put_attempt(doors, surroundings)
-            parent = doors.latest_of(state.name) or state.parent
-            inherited = doors.commit(parent).checkpoint if parent else None
-            saved = write_trees(doors.objects, trees) if trees is not None else None
-            if saved is not None:
-                revive(doors, state.name, saved.manifest)
-            record = CommitRecord(
-                run=state.name,
-                parents=(parent,) if parent else (),
-                message=message,
-                time=time.time_ns(),
-                metrics=metrics,
-                configs={**carried, **put_configs(doors, surroundings.configs)},
-                checkpoint=CheckpointEntry(saved.manifest, None, None, metrics) if saved else inherited,
-                artifacts=tuple(ArtifactEntry(name, *doors.objects.put_file(path), "file", None) for name, path in artifacts),
-                code=attempt.code,
-                environment=attempt.environment,
-                cost={"checkpoint_bytes": saved.stored, "raw_bytes": saved.raw} if saved else {},
-            )
+            record = _put_record(doors, state, draft)
             metric, mode = followed(doors, state)
-            election = Election(metric, mode, metrics.get(metric) if metric else None)
+            election = Election(metric, mode, draft.metrics.get(metric) if metric else None)
             address = write_commit(doors, record, election, Reason(f"commit: {record.message}", "commit"), move_head=True)
-        if saved is not None:
-            enforce_retention(doors, state, saved.raw)
+        if draft.trees is not None:
+            enforce_retention(doors, state, int(record.cost["raw_bytes"]))
     finally:
         lock.release()
     return address
+
+
+def _put_record(doors: Doors, state: runs.RunState, draft: _Draft) -> CommitRecord:
+    """What the commit holds, with everything that it names put into the store."""
+    attempt = put_attempt(doors, draft.surroundings)
+    address = doors.latest_of(state.name) or state.parent
+    parent = doors.commit(address) if address else None
+    checkpoint, cost = parent.checkpoint if parent else None, {}
+    if draft.trees is not None:
+        saved = write_trees(doors.objects, draft.trees)
+        revive(doors, state.name, saved.manifest)
+        checkpoint = CheckpointEntry(saved.manifest, None, None, draft.metrics)
+        cost = {"checkpoint_bytes": saved.stored, "raw_bytes": saved.raw}
+    kept = {artifact.name: artifact for artifact in (parent.artifacts if parent else ())}
+    added = {name: ArtifactEntry(name, *doors.objects.put_file(path), "file", None) for name, path in draft.artifacts}
+    return CommitRecord(
+        run=state.name,
+        parents=(address,) if address else (),
+        message=draft.message,
+        time=time.time_ns(),
+        metrics=draft.metrics,
+        configs={**draft.carried, **put_configs(doors, draft.surroundings.configs)},
+        checkpoint=checkpoint,
+        artifacts=tuple((kept | added).values()),
+        code=attempt.code,
+        environment=attempt.environment,
+        cost=cost,
+    )
 
 
 def _before(doors: Doors, head: Mapping[str, Any] | None) -> Address | None:
@@ -111,7 +142,10 @@ def _open_run(doors: Doors, head: Mapping[str, Any] | None) -> tuple[runs.RunSta
     parent = Address(head["commit"]) if head is not None and "commit" in head else None
     free, lock = runs.claim_name(doors.layout, FIRST_RUN)
     state = replace(runs.new_state(free, created=time.time_ns(), status="open"), parent=parent)
-    runs.write_state(doors.layout, state)
+    with contextlib.ExitStack() as undo:
+        undo.callback(lock.release)
+        runs.write_state(doors.layout, state)
+        undo.pop_all()
     return state, lock
 
 

@@ -7,8 +7,9 @@ every run that has it, its chunks are not. What cannot be read makes the mark in
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from onyxstore.disk import files
 from onyxstore.disk.linefile import read_value, replace_value
@@ -28,6 +29,8 @@ from onyxstore.names import fold
 from onyxstore.store.doors import Doors
 from onyxstore.store.retaining import RunRetention, mark_run, protected_manifests, retain, run_retention
 from onyxstore.store.trees import manifest_chunks, manifest_objects
+
+T = TypeVar("T")
 
 COMMAND_PATIENCE = 60.0
 """Seconds that a gc waits for commits under way; a save takes less."""
@@ -136,10 +139,15 @@ def free_what_retention_dropped(doors: Doors, checkpoint_bytes: int) -> None:
     _free_dropped(doors)
 
 
-def make_room(doors: Doors) -> bool:
-    """On a full disk: empties the trash, whatever its grace, and frees all that retention dropped; whether that freed anything."""
-    emptied = doors.trash.empty()
-    return _free_dropped(doors) + emptied > 0
+def with_room(doors: Doors, write: Callable[[], T]) -> T:
+    """What `write` returns. A full disk empties the trash, whatever its grace, and frees all that retention dropped; then once more."""
+    try:
+        return write()
+    except DiskFull:
+        emptied = doors.trash.empty()
+        if not _free_dropped(doors) + emptied:
+            raise
+    return write()
 
 
 def garbage_estimate(doors: Doors) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from onyxstore.disk.locks import pinned
 from onyxstore.disk.refs import Reason
-from onyxstore.errors import DiskFull, OnyxError
+from onyxstore.errors import OnyxError
 from onyxstore.hashing import Address
 from onyxstore.history import runs
 from onyxstore.history.best import Number
@@ -23,7 +23,7 @@ from onyxstore.history.config_snapshots import ConfigSnapshot
 from onyxstore.history.metrics.live import LogWriter
 from onyxstore.store.committing import Election, followed, write_commit
 from onyxstore.store.doors import Doors
-from onyxstore.store.gc import enforce_retention, make_room
+from onyxstore.store.gc import enforce_retention, with_room
 from onyxstore.store.retaining import revive
 from onyxstore.store.surroundings import Surroundings, put_configs
 from onyxstore.store.trees import Trees, write_trees
@@ -62,16 +62,8 @@ class Recorder:
         self.state = state
 
     def record(self, draft: Draft) -> Address:
-        """Makes the commit; durable when this returns.
-
-        A full disk empties the trash, whatever its grace, and the commit is tried once more.
-        """
-        try:
-            return self._write(draft)
-        except DiskFull:
-            if not make_room(self._doors):
-                raise
-            return self._write(draft)
+        """Makes the commit; durable when this returns. A full disk is made room on once."""
+        return with_room(self._doors, lambda: self._write(draft))
 
     def _write(self, draft: Draft) -> Address:
         began = time.perf_counter()
@@ -120,6 +112,7 @@ class Recorder:
             configs={**(before.configs if before else {}), **configs},
             log=self._log.prefix_at(draft.position),
             checkpoint=checkpoint or (before.checkpoint if before else None),
+            artifacts=before.artifacts if before else (),
             code=attempt.code,
             environment=attempt.environment,
             cost={**draft.cost, "save_seconds": self._seconds, **self._last_save},

@@ -174,6 +174,21 @@ def test_artifacts_are_kept_under_their_names(commit, folder):
     assert ([(each.name, each.size) for each in made.artifacts], made.artifact_bytes("plot.png")) == ([("plot.png", 4)], b"\x89PNG")
 
 
+def test_artifacts_are_carried_over_until_others_of_their_names_come(store, commit, folder):
+    for name, text in (("plot.png", "old"), ("table.csv", "a,b")):
+        (folder / name).write_text(text)
+    commit(artifacts=[folder / "plot.png", folder / "table.csv"])
+    between = commit("words alone")
+    (folder / "plot.png").write_text("new")
+    made = commit(artifacts=[folder / "plot.png"])
+    assert (between.artifact_bytes("plot.png"), made.artifact_bytes("plot.png")) == (b"old", b"new")
+    assert between.artifact_bytes("table.csv") == made.artifact_bytes("table.csv") == b"a,b"
+    store.tag("plots", between.address)
+    with store.start_run("fork", parent="plots") as run:
+        run.log({"loss": 1.0})
+    assert [each.name for each in run.latest.artifacts] == ["plot.png", "table.csv"]
+
+
 def test_a_checkpoint_is_a_safetensors_file_and_the_next_commit_carries_it(commit, model):
     one = commit("one", checkpoint=model(1), metrics={"loss": 1.0})
     two = commit("two")

@@ -344,6 +344,21 @@ def test_a_full_disk_empties_the_trash_and_the_save_goes_through(small, save, st
     assert steps_kept(run) == [0, 1]
 
 
+def test_a_commit_of_files_on_a_full_disk_has_the_trash_emptied_too(small, weights):
+    np.save(small.folder / "w.npy", weights(0, 100_000)["w"])
+    spare = small.folder / ".onyx" / "spare"
+    spare.write_bytes(bytes(600_000))
+    small._doors.trash.set_aside(small._doors.trash.open_batch(), spare)
+    filler = fill(small.folder)
+    made = small.add_commit(onyx.Addition(message="words", artifacts=[small.folder / "w.npy"]))
+    assert (small.commits("HEAD"), made.artifact_bytes("w.npy")) == ([made], (small.folder / "w.npy").read_bytes())
+    fill(small.folder)
+    with pytest.raises(DiskFull):
+        small.add_commit(onyx.Addition(message="more", artifacts=[filler]))
+    filler.unlink()
+    assert (small.add_commit(onyx.Addition(message="more")).run, small.fsck().damage) == ("main", [])
+
+
 def test_a_full_disk_frees_what_retention_dropped_and_the_save_goes_through(small, save, steps_kept):
     (small.folder / ".onyx" / "settings.yaml").write_text("auto_gc: false\n")
     store = onyx.Store.open(small.folder)

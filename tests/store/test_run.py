@@ -335,7 +335,7 @@ def broken(monkeypatch):
         return write(*arguments)
 
     monkeypatch.setattr(recorder, "write_trees", fail)
-    monkeypatch.setattr(recorder, "make_room", lambda _: False)
+    monkeypatch.setattr(recorder, "with_room", lambda _, write: write())
     return errors
 
 
