@@ -59,7 +59,7 @@ def load_into(tree: Any, *, model: Any = None, optimizer: Any = None, scheduler:
 
     A tree without the part `model` is the model's state itself. Parts that no object is given for are not looked at, only named
     in the report. LoadMismatch, with nothing changed, when a part is not there or does not fit; names match with and without
-    those of wrappers. Nothing that is loaded shares memory with the tree.
+    those of wrappers. The tree is spent: an optimizer's state lies on its bytes, where a copy made a load a quarter slower.
     """
     given = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
     objects = {name: value for name, value in given.items() if value is not None}
@@ -100,7 +100,7 @@ def _plan(target: Any, part: Any, path: Path) -> _Load:
         _check_optimizer(target, part, path)
     elif part == {} and hasattr(target, "is_enabled") and target.is_enabled():
         raise LoadMismatch(f"the {print_path(path)}", "the stored one was not enabled")
-    state = restore_tree(part, copy=True)
+    state = restore_tree(part)
     return _Load(lambda: target.load_state_dict(state))
 
 

@@ -54,14 +54,13 @@ def test_a_model_is_loaded_however_it_was_wrapped_then_and_is_now(stored, spell,
         assert spell(values(fresh)) == spell(values(model))
 
 
-def test_two_loads_share_no_memory_with_the_tree_or_each_other(stored, spell):
+def test_two_loads_share_no_memory_with_each_other_nor_with_what_was_stored(stored, spell):
     model, optimizer = trained()
-    tree = stored(collect_training(model=model, optimizer=optimizer))
     loaded = []
     for _ in range(2):
         fresh = net()
         new = torch.optim.AdamW(fresh.parameters())
-        load_into(tree, model=fresh, optimizer=new)
+        load_into(stored(collect_training(model=model, optimizer=optimizer)), model=fresh, optimizer=new)
         loaded.append((fresh, new))
     for state in loaded[0][1].state.values():
         state["exp_avg"].fill_(9)
