@@ -114,7 +114,7 @@ def _moves_back(doors: Doors, revision: str, base: str, count: int) -> Address:
         raise UnknownRevision(revision, near(base, known_names(doors)), f"'{base}' is no ref")
     held = [move.new for move in reversed(doors.refs.moves(name))]
     if count >= len(held):
-        raise UnknownRevision(revision, why=f"'{base}' moved {len(held)} times")
+        raise UnknownRevision(revision, why=f"'{base}' moved {len(held)} times" if len(held) != 1 else f"'{base}' moved only once")
     ref = held[count]
     if ref is None or "commit" not in ref:
         raise UnknownRevision(revision, why=f"'{base}' named no commit then")
@@ -123,7 +123,7 @@ def _moves_back(doors: Doors, revision: str, base: str, count: int) -> Address:
 
 def _at_moment(doors: Doors, revision: str, run: str, kind: str, value: str) -> Address:
     if find_ref(doors, run) is None or not runs.run_exists(doors.layout, run):
-        raise UnknownRevision(revision, near(run, known_names(doors)), f"there is no run '{run}'")
+        raise UnknownRevision(revision, near(run, (state.name for state in doors.states())), f"there is no run '{run}'")
     wanted = float(value) if "." in value else int(value)
     seen: dict[float, Address] = {}
     for address, record in doors.line(run):

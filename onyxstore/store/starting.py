@@ -107,14 +107,12 @@ def _resume(doors: Doors, name: str, options: StartOptions) -> tuple[runs.RunSta
 def _claim(doors: Doors, wanted: str, parent: Address | None, options: StartOptions) -> tuple[runs.RunState, Lock]:
     """A new run's state under the first free name, locked."""
     free, lock = runs.claim_name(doors.layout, wanted)
-    group = options.group
     if fold(free) != fold(wanted):
         _log.warning("run '%s' exists, this one is '%s'", wanted, free)
-        group = group or _group_of(doors, wanted)
     state = replace(
         runs.new_state(free, created=time.time_ns(), status="running"),
         labels=tuple(options.labels),
-        group=group,
+        group=options.group or _group_of(doors, wanted),
         best_metric=options.best_metric,
         best_mode=check_mode(options.best_mode),
         max_checkpoints=options.max_checkpoints,
@@ -124,7 +122,7 @@ def _claim(doors: Doors, wanted: str, parent: Address | None, options: StartOpti
 
 
 def _group_of(doors: Doors, name: str) -> str:
-    """The group that reruns of a name belong to: that of the first, or its name."""
+    """The group of a run and its reruns: that of the first which has the name, or the name."""
     try:
         return doors.state(name).group or name
     except FileNotFoundError:

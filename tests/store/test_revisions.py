@@ -242,6 +242,9 @@ def test_a_ref_that_named_nothing_then_says_so(store, line):
     assert store.commit("v1@{2}").message == "finish"
     with pytest.raises(UnknownRevision, match="'v1' named no commit then"):
         store.commit("v1@{1}")
+    store.tag("v2", "bert")
+    with pytest.raises(UnknownRevision, match="'v2' moved only once"):
+        store.commit("v2@{1}")
 
 
 def test_a_commit_whose_object_is_gone_is_missing_and_not_unknown(store, line):

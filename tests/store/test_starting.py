@@ -288,6 +288,14 @@ def test_a_run_that_is_live_in_another_process_cannot_be_resumed(store, script):
     store.start_run("a", resume=True).finish()
 
 
+def test_a_run_and_its_reruns_are_one_group_that_of_the_first_which_has_the_name(store):
+    groups = [("a", None), ("b", "seeds"), ("a", None), ("b", None), ("a", "x")]
+    runs = [store.start_run(name, group=group) for name, group in groups]
+    for run in runs:
+        run.finish()
+    assert [(run.name, run.group) for run in runs] == [("a", "a"), ("b", "seeds"), ("a-2", "a"), ("b-2", "seeds"), ("a-3", "x")]
+
+
 def test_a_start_that_fails_lets_go_of_the_run(store, monkeypatch):
     def fail(*_):
         raise DiskFull("writing", "x", 28)
