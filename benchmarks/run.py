@@ -1,6 +1,6 @@
 """Measures everything, and writes the table of docs/benchmarks.md.
 
-    python benchmarks/run.py                    all of it, some three minutes; needs onyxstore[torch]
+    python benchmarks/run.py                    all of it, some four minutes; needs onyxstore[torch,tensorboard,wandb]
     python benchmarks/run.py sizes startup      some of it, only printed
 
 Peers that are not installed (`pip install zipnn`, git, restic, borg) are left out, and that is said.
@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from pairs import Row
 
-ALL = ("sizes", "saving", "loading", "logging_points", "startup")
+ALL = ("sizes", "saving", "loading", "logging_points", "tracking", "startup")
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
@@ -37,6 +37,7 @@ def main(names: list[str]) -> None:
         PAGE.write_text("\n".join([before + BEGIN, "", machine(), "", *HEAD, *table(rows), "", END + after]))
 
 
+VERSIONS = ("torch", "numpy", "zstandard", "blake3", "orjson", "safetensors", "zipnn", "tensorboard", "wandb")
 HEAD = ["| what | goal | measured | | |", "| --- | --- | --- | --- | --- |"]
 
 
@@ -50,7 +51,7 @@ def machine() -> str:
     """What it was measured on."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    versions = ", ".join(f"{name} {_version(name)}" for name in ("torch", "numpy", "zstandard", "blake3", "orjson", "safetensors", "zipnn"))
+    versions = ", ".join(f"{name} {_version(name)}" for name in VERSIONS)
     return f"{cpu or platform.machine()}, {_cores()} cores, {platform.system()}, Python {platform.python_version()}; {versions}."
 
 

@@ -12,10 +12,13 @@ what stands there derives from `OnyxError` (and its builtin) itself, since it ha
     │   ├── AmbiguousRevision       (LookupError), names the candidates
     │   ├── UnknownName             (LookupError) a run, metric, tensor or config that the thing does not have
     │   ├── ObjectMissing           an address that nothing in the store holds
-    │   └── CheckpointPruned        retention dropped it
+    │   ├── CheckpointPruned        retention dropped it
+    │   ├── MissingPackage          (ImportError) a package of an extra
+    │   └── MissingConfigs          (FileNotFoundError), in configs/problems.py
     ├── BadInput                    (ValueError) what was handed in is not acceptable
     │   ├── BadName                 a run, tag, config or file name
     │   ├── BadConfig               file, line, column
+    │   ├── InvalidConfig           all problems of configs, in configs/problems.py, which says what a problem is
     │   ├── BadMetric               a value or step that is no number
     │   ├── CannotEncode            a state that has no encoding, with its path
     │   ├── BadFile                 a file that is not what it says
@@ -61,7 +64,7 @@ class OnyxError(Exception):
         line = self.words.format(**values)
         hint = self.hint.format(**values)
         text = f"{line}; {hint}" if hint else line
-        return _visible(text)
+        return visible(text)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Errors travel between processes with their fields."""
@@ -91,7 +94,7 @@ class StoreNotFound(NotHere, FileNotFoundError):
     def __str__(self) -> str:
         """The words with how far the search went."""
         above = " or above it" if self.is_above_searched else ""
-        return _visible(f"no store in {self.folder}{above}; {self.hint}")
+        return visible(f"no store in {self.folder}{above}; {self.hint}")
 
 
 @dataclass(eq=False)
@@ -113,7 +116,7 @@ class UnknownRevision(NotHere, LookupError):
     def __str__(self) -> str:
         """The words with the advice that fits."""
         why = f": {self.why}" if self.why else ""
-        return _visible(f"no commit is called '{self.revision}'{why}; {self.advice}")
+        return visible(f"no commit is called '{self.revision}'{why}; {self.advice}")
 
 
 @dataclass(eq=False)
@@ -126,7 +129,7 @@ class AmbiguousRevision(NotHere, LookupError):
 
     def __str__(self) -> str:
         """The words with the candidates."""
-        return _visible(f"'{self.revision}' could be {_either(self.candidates)}; give more letters of the address")
+        return visible(f"'{self.revision}' could be {_either(self.candidates)}; give more letters of the address")
 
 
 @dataclass(eq=False)
@@ -142,7 +145,7 @@ class UnknownName(NotHere, LookupError):
     def __str__(self) -> str:
         """The words, with near matches or with none."""
         line = f"{self.owner} has no {self.kind} called '{self.name}'"
-        return _visible(f"{line}; did you mean {_either(self.near)}?" if self.near else line)
+        return visible(f"{line}; did you mean {_either(self.near)}?" if self.near else line)
 
 
 @dataclass(eq=False)
@@ -164,6 +167,19 @@ class CheckpointPruned(NotHere):
     words: ClassVar[str] = "the checkpoint of {commit} was pruned: its run keeps only so many"
     hint: ClassVar[str] = "tag what must stay, or raise max_checkpoints; the commit's configs and metrics are still there"
     commit: str
+
+
+@dataclass(eq=False)
+class MissingPackage(NotHere, ImportError):
+    """A package that something needs, and that comes with an extra of this one."""
+
+    id: ClassVar[str] = "missing-package"
+    words: ClassVar[str] = "{needed_by} needs the package {package}: {why}"
+    hint: ClassVar[str] = "pip install 'onyxstore[{extra}]'"
+    needed_by: str
+    package: str
+    extra: str
+    why: str = "it is not installed"
 
 
 # ---------------------------------------------------------------------------------------------- what cannot be accepted
@@ -202,7 +218,7 @@ class BadConfig(OnyxError, ValueError):
     def __str__(self) -> str:
         """`file:line:column: why`, as compilers say it."""
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        return _visible(f"{place}: {self.why}")
+        return visible(f"{place}: {self.why}")
 
 
 @dataclass(eq=False)
@@ -320,7 +336,7 @@ class WouldOverwrite(OnyxError):
 
     def __str__(self) -> str:
         """The words with the first few files."""
-        return _visible(f"checkout would overwrite what changed in {self.listing}; {self.hint}")
+        return visible(f"checkout would overwrite what changed in {self.listing}; {self.hint}")
 
 
 @dataclass(eq=False)
@@ -417,7 +433,7 @@ class DiskError(OnyxError, OSError):
     def __str__(self) -> str:
         """The words, with the system's reason and the hint."""
         line = f"{self.action} {self.file} failed: {self.reason}"
-        return _visible(f"{line}; {self.hint}" if self.hint else line)
+        return visible(f"{line}; {self.hint}" if self.hint else line)
 
 
 @dataclass(eq=False)
@@ -464,6 +480,6 @@ def _either(names: tuple[str, ...]) -> str:
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """`text` on one line, control characters written out, so that a name from a file cannot speak to the terminal."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

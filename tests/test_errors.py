@@ -17,6 +17,7 @@ from onyxstore.errors import (
     CorruptObject,
     DiskError,
     DiskFull,
+    MissingPackage,
     NotHere,
     ObjectMissing,
     OnyxError,
@@ -141,7 +142,14 @@ def test_errors_are_no_values_that_compare_by_their_fields():
 def test_one_kind_catches_all_that_does_not_exist():
     assert {each.__name__ for each in CLASSES if issubclass(each, NotHere)} == {
         *("NotHere", "StoreNotFound", "UnknownRevision", "AmbiguousRevision", "UnknownName", "ObjectMissing", "CheckpointPruned"),
+        "MissingPackage",
     }
+
+
+def test_a_missing_package_says_how_to_get_it_and_is_an_import_error():
+    error = MissingPackage("tracking backend 'wandb'", "wandb", "wandb")
+    assert isinstance(error, ImportError)
+    assert str(error) == "tracking backend 'wandb' needs the package wandb: it is not installed; pip install 'onyxstore[wandb]'"
 
 
 def test_an_ambiguity_lists_its_candidates_as_words():

@@ -33,6 +33,9 @@ SECTIONS = {
     "take out": {
         "checkout": "Write a commit's configs and checkpoint as plain files.",
     },
+    "set up": {
+        "config": "Write, show, check and compare typed configs.",
+    },
     "take care": {
         "gc": "Free the space of what is no longer kept.",
         "fsck": "Read every byte of the store and report damage.",

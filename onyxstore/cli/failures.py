@@ -61,7 +61,7 @@ def _words(error: BaseException) -> Iterator[str]:
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         yield "interrupted"
     elif isinstance(error, click.exceptions.NoArgsIsHelpError):
-        yield "which verb? 'onyx --help' lists them"
+        yield f"which verb? '{error.ctx.command_path} --help' lists them"
     elif isinstance(error, click.UsageError):
         message = _lowered(error.format_message())
         yield message if message.endswith("?") else f"{message}; see '{error.ctx.command_path if error.ctx else 'onyx'} --help'"

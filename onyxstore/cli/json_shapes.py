@@ -25,6 +25,13 @@ have all 64 digits; what is not known or not there is null.
                                words, and nothing is swept when there are any
     fsck      findings         where, words, is_damage, address; beside them is_whole, objects, chunks, bytes
 
+    config create    files      type, path
+    config show      values     type, key, value, source ("default", "file", "overlay", "override"), file, line, column, variables [name];
+                                beside them problems
+    config validate  problems   file, line, column, key, why; beside them is_valid
+    config diff      differences    config, path, kind, old, new; beside them old and new: what was compared
+    config schema    schemas    the JSON Schema of a type
+
     COMMIT    address, run, message, step, epoch, time, parents [address], refs [name], metrics {name: value} (those handed in with
               it), checkpoint: null or {address, step, epoch, metrics, pruned}
     CURVE     last, min, max, points

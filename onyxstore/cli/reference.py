@@ -25,8 +25,16 @@ def page() -> str:
     for name in VERBS:
         command = onyx.get_command(top, name)
         if command is not None:
-            sections += [f"## onyx {name}\n", _help(command, click.Context(command, top, name, terminal_width=WIDTH))]
+            sections += _sections(command, click.Context(command, top, name, terminal_width=WIDTH), depth=2)
     return "\n".join(sections)
+
+
+def _sections(command: click.Command, context: click.Context, depth: int) -> list[str]:
+    """A verb's section, and those of its own verbs below it."""
+    sections = [f"{'#' * depth} {context.command_path}\n", _help(command, context)]
+    for name, inner in command.commands.items() if isinstance(command, click.Group) else ():
+        sections += _sections(inner, click.Context(inner, context, name, terminal_width=WIDTH), depth + 1)
+    return sections
 
 
 def _help(command: click.Command, context: click.Context) -> str:

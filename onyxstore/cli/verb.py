@@ -23,6 +23,17 @@ class Verb(click.Command):
             formatter.write_dl(self.examples, col_max=48)
 
 
+class VerbGroup(click.Group):
+    """A verb of verbs: `onyx config show`."""
+
+    def __init__(self, name: str, verbs: Sequence[Verb], **options: Any) -> None:
+        super().__init__(name, {each.name: each for each in verbs if each.name}, subcommand_metavar="VERB [ARGS]...", **options)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The verbs in the order in which they were handed in."""
+        return list(self.commands)
+
+
 def verb(name: str, *examples: tuple[str, str]) -> Callable[[Callable[..., Any]], Verb]:
     """Makes a function the command of a verb; its docstring is the help."""
     return click.command(name, cls=Verb, examples=examples)

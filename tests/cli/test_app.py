@@ -21,6 +21,14 @@ def command(verb: str) -> click.Command:
     return found
 
 
+def commands() -> dict[str, click.Command]:
+    """Every command that does something, by its words: the verbs, and in place of a verb of verbs those."""
+    found = {verb: command(verb) for verb in VERBS}
+    groups = {verb: group for verb, group in found.items() if isinstance(group, click.Group)}
+    inner = {f"{verb} {name}": each for verb, group in groups.items() for name, each in group.commands.items()}
+    return {words: each for words, each in (found | inner).items() if words not in groups}
+
+
 def loaded_by(code: str) -> set[str]:
     report = "import json, sys; json.dump(sorted(sys.modules), sys.stderr)"
     done = subprocess.run([sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True)
@@ -52,26 +60,26 @@ def test_every_verb_is_summed_up_in_the_first_line_of_its_help(verb):
     assert rest
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", commands())
 def test_every_verb_has_examples_that_its_own_options_allow(verb):
-    shown = command(verb)
+    shown = commands()[verb]
     assert shown.examples
     for line, what in shown.examples:
         words = shlex.split(line)
-        assert words[:2] == ["onyx", verb]
+        assert words[: 1 + len(verb.split())] == ["onyx", *verb.split()]
         assert what
         known = {option for parameter in shown.params for option in parameter.opts + parameter.secondary_opts}
         assert {word.partition("=")[0] for word in words if word.startswith("-")} - known == set()
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", commands())
 def test_every_option_says_what_it_does(verb):
-    options = [each for each in command(verb).params if isinstance(each, click.Option)]
+    options = [each for each in commands()[verb].params if isinstance(each, click.Option)]
     assert [each.name for each in options if not each.help] == []
 
 
 def test_every_verb_that_prints_data_prints_json_too():
-    assert [verb for verb in VERBS if not any("--json" in each.opts for each in command(verb).params)] == []
+    assert [verb for verb, each in commands().items() if not any("--json" in option.opts for option in each.params)] == []
 
 
 def test_what_a_checkout_can_be_asked_for_is_what_the_library_takes():

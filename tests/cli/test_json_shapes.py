@@ -24,6 +24,21 @@ SHAPES = {
     "checkout": (["checkout", "base", "--to", "out"], "files", {"path", "state", "written"}, set()),
     "tag": (["tag"], "tags", {"name", "commit"}, set()),
     "status": (["status"], "files", {"config", "path", "state"}, {"head", "running"}),
+    "config create": (["config", "create", "ads"], "files", {"type", "path"}, set()),
+    "config show": (
+        ["config", "show", "ads"],
+        "values",
+        {"type", "key", "value", "source", "file", "line", "column", "variables"},
+        {"problems"},
+    ),
+    "config validate": (["config", "validate", "ads"], "problems", {"file", "line", "column", "key", "why"}, {"is_valid"}),
+    "config diff": (["config", "diff", "ads", "b"], "differences", {"config", "path", "kind", "old", "new"}, {"old", "new"}),
+    "config schema": (
+        ["config", "schema"],
+        "schemas",
+        {"$schema", "title", "description", "type", "additionalProperties", "properties", "$defs"},
+        set(),
+    ),
     "gc": (
         ["gc", "-n"],
         "actions",
@@ -35,9 +50,9 @@ SHAPES = {
 
 
 def test_every_verb_has_a_shape_here_and_in_the_table_of_the_docstring():
-    table = dict(re.findall(r"^    ([a-z]+) +([a-z]+) {3,}", json_shapes.__doc__, re.MULTILINE))
-    assert {verb: noun for verb, noun in table.items() if verb in VERBS} == {verb: shape[1] for verb, shape in SHAPES.items()}
-    assert SHAPES.keys() == VERBS.keys()
+    table = dict(re.findall(r"^    ([a-z]+(?: [a-z]+)?) {2,}([a-z]+) {3,}", json_shapes.__doc__, re.MULTILINE))
+    assert {verb: noun for verb, noun in table.items() if verb != "verb"} == {verb: shape[1] for verb, shape in SHAPES.items()}
+    assert {verb.split()[0] for verb in SHAPES} == VERBS.keys()
 
 
 @pytest.mark.parametrize("verb", SHAPES)
@@ -51,8 +66,16 @@ def test_a_document_is_a_schema_and_rows_with_their_keys(onyx, trained, verb):
         (trained / ".onyx" / "tmp" / "left").touch()
     if verb == "status":
         onyx("commit", "-m", "x", "--config", "train.yaml")
+    if verb.startswith("config"):
+        onyx("config", "create", "ads")
+        onyx("config", "create", "b")
+        for old, new in (("batch_size: 32", "batch_size: 64"), ("epochs: 10", "epochs: 0")):
+            path = trained / "configs" / ("b" if "64" in new else "ads")
+            path = path.with_name(f"{path.name}_training_config.yaml")
+            path.write_text(path.read_text().replace(old, new) if verb == "config validate" or "64" in new else path.read_text())
     done = onyx(*arguments, "--json")
-    assert (done.status, done.json["schema"], done.json.keys()) == (0, 1, {"schema", noun, *beside})
+    assert (done.json["schema"], done.json.keys()) == (1, {"schema", noun, *beside})
+    assert done.status == (1 if verb == "config validate" else 0)
     assert done.json[noun]
     for row in done.json[noun]:
         assert row.keys() - {"change"} == keys

@@ -13,7 +13,7 @@ def test_the_page_is_what_the_command_says_of_itself():
 
 
 def test_it_has_every_verb_with_its_summary_and_its_usage():
-    sections = page().split("\n## ")[1:]
+    sections = page().split("\n## ")[1:]  # those of a verb's own verbs lie inside its section
     assert [section.partition("\n")[0] for section in sections] == [f"onyx {verb}" for verb in VERBS]
     assert [verb for verb, section in zip(VERBS, sections, strict=True) if f"Usage: onyx {verb}" not in section] == []
     assert [verb for verb, section in zip(VERBS, sections, strict=True) if VERBS[verb] not in section] == []

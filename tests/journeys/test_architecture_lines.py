@@ -119,8 +119,22 @@ def test_the_lines_of_a_checkout(store, monkeypatch):
     assert trace.missing(told("reading a chunk")) == []
 
 
+def test_the_line_of_a_tracker(store, monkeypatch):
+    class Listening(onyx.TrackingBackendBase):
+        def log_metrics(self, metrics, step):
+            pass
+
+    monkeypatch.chdir(store.folder)
+    onyx.register_backend("listening", Listening, replace=True)
+    tracker = onyx.create_experiment_tracker(onyx.ExperimentConfig(tracking_backend="listening"))
+    with tracker, Trace() as trace:
+        tracker.log_metrics({"loss": 0.5})
+    assert trace.missing(told("tracker.log_metrics")) == []
+
+
 def test_each_line_of_the_page_names_a_file_that_is_there():
-    files = re.findall(r"^ *(\S+\.py) +\S+", PAGE, re.MULTILINE) + re.findall(r"`((?:disk|history|frameworks|store|cli)/[\w/]+\.py)`", PAGE)
+    named = re.findall(r"`((?:disk|history|configs|frameworks|store|tracking|cli)/[\w/]+\.py)`", PAGE)
+    files = re.findall(r"^ *(\S+\.py) +\S+", PAGE, re.MULTILINE) + named
     assert [file for file in files if "VERB" not in file and not Path(PACKAGE, file).is_file()] == []
     assert len(files) > 60
 

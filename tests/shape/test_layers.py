@@ -27,7 +27,7 @@ def test_the_contracts_hold(root):
 def skeleton(root, tmp_path):
     """The layers with a module or two in each, and nothing wrong."""
     (tmp_path / "importlinter.ini").write_text((root / "importlinter.ini").read_text())
-    for name in ["cli", "store", "frameworks", "history", "disk", "disk/packs", "disk/codecs"]:
+    for name in ["cli", "tracking", "store", "frameworks", "history", "configs", "disk", "disk/packs", "disk/codecs"]:
         (tmp_path / "onyxstore" / name).mkdir(parents=True)
         (tmp_path / "onyxstore" / name / "__init__.py").touch()
     ground = ["errors", "hashing", "canonical", "names", "yaml12"]

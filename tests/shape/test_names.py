@@ -4,7 +4,7 @@ from collections import Counter
 
 SAYS_NOTHING = {"base", "common", "core", "helper", "helpers", "misc", "stuff", "util", "utils"}
 
-PLUGS = {"codecs"}
+PLUGS = {"backends", "codecs"}
 """Families of plugs, where `base.py` is the name of the contract."""
 
 DEEPEST = 3

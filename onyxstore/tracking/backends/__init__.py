@@ -1,0 +1,1 @@
+"""Where a run's calls arrive: a file a backend, all of one contract (`base`), listed in `table`."""
