@@ -208,8 +208,8 @@ class Feed:
         self._failures += 1
         self._failures_in_a_row += 1
         if self._failures == 1:
-            words = "backend '%s' failed in %s: %s; it goes on with the next call, the store has this one"
-            _log.warning(words, self.name, call.method, _said(error))
+            after = "" if call.method == "end_experiment" else "it goes on with the next call, and "
+            _log.warning("backend '%s' failed in %s: %s; %sthe store has everything", self.name, call.method, _said(error), after)
         if self._failures_in_a_row == TIRED:
             self._is_left_alone = True
             _log.warning("backend '%s' failed %d times in a row and is left alone; the store records everything", self.name, TIRED)

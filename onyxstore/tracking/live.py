@@ -12,10 +12,12 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from onyxstore.errors import OnyxError
 from onyxstore.history.metrics.plain import plain_metrics
+from onyxstore.names import run_name_from
 from onyxstore.store import signals
 from onyxstore.store.run import Run
 from onyxstore.tracking.backends.base import TrackingBackendBase
@@ -111,9 +113,15 @@ class LiveTracking:
 
     def _start(self, kind: Kind) -> TrackingBackendBase:
         backend = kind(self.local.config)
-        backend.start_experiment(self.metadata)
+        backend.start_experiment(self._metadata_of_run())
         self._last_in_first_out()
         return backend
+
+    def _metadata_of_run(self) -> ExperimentMetadata:
+        """What backends are told: of an id that was taken the run's own name, by which a rerun is another there too."""
+        given = self.metadata.experiment_id
+        name = self.run.name
+        return self.metadata if name == run_name_from(given) else replace(self.metadata, experiment_id=name)
 
     def _last_in_first_out(self) -> None:
         """Before what a backend's library does at exit, as W&B does, which stops its service: what is done last at the start."""

@@ -166,7 +166,6 @@ class ExperimentTracker:
                 raise
             _log.warning("the tracker did not end cleanly: %s", failure)
 
-    @_timed
     def flush(self, timeout: float = PATIENCE) -> None:
         """Returns when all earlier calls survive a power cut, and every backend has them; after `timeout` seconds it says which have not.
 

@@ -159,7 +159,7 @@ def test_a_backend_that_raises_goes_on_with_the_next_call_and_is_said_once(feed,
     fan.end("finished", PATIENCE)
     assert [len(kind.made[0].of("log_metrics")) for kind in (Odd, recording)] == [30, 60]
     assert said() == [
-        "backend 'odd' failed in log_metrics: KeyError: 'odd\\nvery odd'; it goes on with the next call, the store has this one",
+        "backend 'odd' failed in log_metrics: KeyError: 'odd\\nvery odd'; it goes on with the next call, and the store has everything",
         "backend 'odd' has missed 30 of 60 calls; the store has them all",
     ]
 
@@ -188,7 +188,7 @@ def test_a_backend_that_raises_again_and_again_is_left_alone_and_ended(feed, rec
     put_all(fan, rows(10))
     fan.end("finished", PATIENCE)
     assert said() == [
-        f"backend 'broken' failed in log_metrics: {words}; it goes on with the next call, the store has this one",
+        f"backend 'broken' failed in log_metrics: {words}; it goes on with the next call, and the store has everything",
         "backend 'broken' failed 3 times in a row and is left alone; the store records everything",
         "backend 'broken' has missed 10 of 10 calls; the store has them all",
     ]

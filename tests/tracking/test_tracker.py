@@ -296,6 +296,17 @@ def test_a_backend_is_told_who_the_run_is_first(fed, recording, folder):
     assert recording.made[0].calls[0] == ("start_experiment", known)
 
 
+def test_a_backend_knows_a_rerun_by_the_name_of_its_run(fed, recording):
+    for _ in range(2):
+        with experiment_context(fed, GUIDES):
+            pass
+    odd = replace(GUIDES, experiment_id="exp/002")
+    with experiment_context(fed, odd):
+        pass
+    told = [call[1].experiment_id for backend in recording.made for call in backend.calls if call[0] == "start_experiment"]
+    assert told == ["exp_001", "exp_001-2", "exp/002"]
+
+
 def test_the_training_config_is_hyperparameters_for_backends_unless_that_is_not_wanted(fed, recording):
     training = TrainingConfig(batch_size=9)
     for wanted in (True, False):
