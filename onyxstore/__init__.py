@@ -22,10 +22,11 @@ if TYPE_CHECKING:
         TrainingConfig,
     )
     from onyxstore.errors import OnyxError
-    from onyxstore.history.metrics.series import Series
+    from onyxstore.history.metrics.series import Curves, Series
     from onyxstore.store.adding import Addition
     from onyxstore.store.checkout import CheckoutOptions
     from onyxstore.store.checkpoints import Checkpoint
+    from onyxstore.store.frames import Runs
     from onyxstore.store.gc import GcReport
     from onyxstore.store.run import Run
     from onyxstore.store.save import SaveHandle
@@ -49,6 +50,7 @@ __all__ = [
     "Commit",
     "ConfigManager",
     "ConfigType",
+    "Curves",
     "DataConfig",
     "DeploymentConfig",
     "ExperimentConfig",
@@ -60,6 +62,7 @@ __all__ = [
     "OptimizationConfig",
     "Run",
     "RunView",
+    "Runs",
     "SaveHandle",
     "Series",
     "Store",
@@ -79,6 +82,7 @@ _HOMES = {
     "Commit": "onyxstore.store.views",
     "ConfigManager": "onyxstore.configs.manager",
     "ConfigType": "onyxstore.configs.types",
+    "Curves": "onyxstore.history.metrics.series",
     "DataConfig": "onyxstore.configs.types",
     "DeploymentConfig": "onyxstore.configs.types",
     "ExperimentConfig": "onyxstore.configs.types",
@@ -91,6 +95,7 @@ _HOMES = {
     "OptimizationConfig": "onyxstore.configs.types",
     "Run": "onyxstore.store.run",
     "RunView": "onyxstore.store.views",
+    "Runs": "onyxstore.store.frames",
     "SaveHandle": "onyxstore.store.save",
     "Series": "onyxstore.history.metrics.series",
     "Store": "onyxstore.store.store",

@@ -23,6 +23,7 @@ what stands there derives from `OnyxError` (and its builtin) itself, since it ha
     │   ├── CannotEncode            a state that has no encoding, with its path
     │   ├── BadFile                 a file that is not what it says
     │   ├── BadSetting              a value of the store's own settings
+    │   ├── BadQuery                a condition on runs, with the column
     │   └── LoadMismatch            a state that does not fit what it is loaded into
     ├── Refused                     it would lose or clash with something
     │   ├── RunIsLive               another process writes the run
@@ -49,7 +50,7 @@ from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class OnyxError(Exception):
     """The root of all errors that the library raises on purpose."""
 
@@ -74,14 +75,14 @@ class OnyxError(Exception):
 # ------------------------------------------------------------------------------------------------ what does not exist
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class NotHere(OnyxError):
     """What was asked for does not exist."""
 
     id: ClassVar[str] = "not-here"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class StoreNotFound(NotHere, FileNotFoundError):
     """No `.onyx` in the folder, nor in any above it where those were searched too."""
 
@@ -97,7 +98,7 @@ class StoreNotFound(NotHere, FileNotFoundError):
         return visible(f"no store in {self.folder}{above}; {self.hint}")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class UnknownRevision(NotHere, LookupError):
     """A revision that names nothing; `near` holds what was perhaps meant."""
 
@@ -119,7 +120,7 @@ class UnknownRevision(NotHere, LookupError):
         return visible(f"no commit is called '{self.revision}'{why}; {self.advice}")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class AmbiguousRevision(NotHere, LookupError):
     """A revision that more than one commit answers to."""
 
@@ -132,7 +133,7 @@ class AmbiguousRevision(NotHere, LookupError):
         return visible(f"'{self.revision}' could be {_either(self.candidates)}; give more letters of the address")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class UnknownName(NotHere, LookupError):
     """A run, metric, tensor, config … that its owner does not have."""
 
@@ -148,7 +149,7 @@ class UnknownName(NotHere, LookupError):
         return visible(f"{line}; did you mean {_either(self.near)}?" if self.near else line)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ObjectMissing(NotHere):
     """An address that nothing in the store holds."""
 
@@ -159,7 +160,7 @@ class ObjectMissing(NotHere):
     needed_by: str = ""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class CheckpointPruned(NotHere):
     """A checkpoint whose tensors retention has dropped."""
 
@@ -169,7 +170,7 @@ class CheckpointPruned(NotHere):
     commit: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class MissingPackage(NotHere, ImportError):
     """A package that something needs, and that comes with an extra of this one."""
 
@@ -185,7 +186,7 @@ class MissingPackage(NotHere, ImportError):
 # ---------------------------------------------------------------------------------------------- what cannot be accepted
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class BadInput(OnyxError, ValueError):
     """What was handed in is not acceptable."""
 
@@ -194,7 +195,7 @@ class BadInput(OnyxError, ValueError):
     what: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class BadName(OnyxError, ValueError):
     """A name that a run, tag, config, artifact or metric may not have."""
 
@@ -205,7 +206,7 @@ class BadName(OnyxError, ValueError):
     why: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class BadConfig(OnyxError, ValueError):
     """A config file that cannot be read as what it should be."""
 
@@ -221,7 +222,7 @@ class BadConfig(OnyxError, ValueError):
         return visible(f"{place}: {self.why}")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class BadMetric(OnyxError, ValueError):
     """A metric value, step or epoch that is no number."""
 
@@ -231,7 +232,7 @@ class BadMetric(OnyxError, ValueError):
     why: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class CannotEncode(OnyxError, TypeError):
     """A part of a state that has no encoding; nothing is ever pickled."""
 
@@ -242,7 +243,7 @@ class CannotEncode(OnyxError, TypeError):
     why: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class BadFile(OnyxError, ValueError):
     """A file from outside that is not what it says it is."""
 
@@ -253,7 +254,7 @@ class BadFile(OnyxError, ValueError):
     why: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class BadSetting(OnyxError, ValueError):
     """A value that the store's own settings cannot take."""
 
@@ -265,7 +266,20 @@ class BadSetting(OnyxError, ValueError):
     why: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
+class BadQuery(OnyxError, ValueError):
+    """A query that cannot be read, or asks for what no run has; `column` counts characters from 1, `length` says how many are meant."""
+
+    id: ClassVar[str] = "bad-query"
+    exit_code: ClassVar[int] = 2
+    words: ClassVar[str] = "column {column} of the query: {why}"
+    why: str
+    query: str
+    column: int
+    length: int = 1
+
+
+@dataclass(eq=False, repr=False)
 class LoadMismatch(OnyxError, ValueError):
     """A stored state that does not fit the live object; nothing was changed."""
 
@@ -279,7 +293,7 @@ class LoadMismatch(OnyxError, ValueError):
 # ------------------------------------------------------------------------------------------------------- what is refused
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Refused(OnyxError):
     """It would lose something, or clash with somebody."""
 
@@ -288,7 +302,7 @@ class Refused(OnyxError):
     what: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RunIsLive(OnyxError):
     """Another process writes the run at this moment."""
 
@@ -298,7 +312,7 @@ class RunIsLive(OnyxError):
     run: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RunEnded(OnyxError):
     """This handle can no longer write its run."""
 
@@ -308,7 +322,7 @@ class RunEnded(OnyxError):
     why: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class NameTaken(OnyxError):
     """A name that stands for something else already."""
 
@@ -319,7 +333,7 @@ class NameTaken(OnyxError):
     name: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class WouldOverwrite(OnyxError):
     """Checkout would write over files that changed."""
 
@@ -339,7 +353,7 @@ class WouldOverwrite(OnyxError):
         return visible(f"checkout would overwrite what changed in {self.listing}; {self.hint}")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RefConflict(OnyxError):
     """A ref that somebody else moved between reading and moving it."""
 
@@ -349,7 +363,7 @@ class RefConflict(OnyxError):
     ref: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class StoreBusy(OnyxError):
     """The store's lock could not be had in time; nothing was done."""
 
@@ -360,7 +374,7 @@ class StoreBusy(OnyxError):
     seconds: float
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class PlanSpent(OnyxError):
     """A plan speaks of the store as it was; it is executed once."""
 
@@ -373,14 +387,14 @@ class PlanSpent(OnyxError):
 # ------------------------------------------------------------------------------------------ what the disk gave or took
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Damage(OnyxError):
     """The store is not as it was written."""
 
     id: ClassVar[str] = "damage"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class FormatTooNew(Damage):
     """A store of a format that this release does not know."""
 
@@ -392,7 +406,7 @@ class FormatTooNew(Damage):
     known: int
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class CorruptObject(Damage):
     """Bytes that do not match the address under which they were asked for."""
 
@@ -404,7 +418,7 @@ class CorruptObject(Damage):
     why: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class CorruptFile(Damage):
     """A checksummed file of the store that fails its check."""
 
@@ -415,7 +429,7 @@ class CorruptFile(Damage):
     why: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class DiskError(OnyxError, OSError):
     """A system call on the store failed."""
 
@@ -436,7 +450,7 @@ class DiskError(OnyxError, OSError):
         return visible(f"{line}; {self.hint}" if self.hint else line)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class DiskFull(DiskError):
     """No room, also after the trash was emptied."""
 
@@ -444,7 +458,7 @@ class DiskFull(DiskError):
     hint: ClassVar[str] = "free some space ('onyx gc' may), nothing that was stored is lost"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ReadOnly(DiskError):
     """The store, or its filesystem, cannot be written."""
 

@@ -7,7 +7,6 @@ their files carry the lower-case form, the spelling is kept inside.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -76,6 +75,8 @@ def check_relative_path(kind: str, path: str) -> str:
 
 def near(name: str, known: Iterable[str]) -> tuple[str, ...]:
     """Up to three of `known` that `name` was perhaps meant to be, the likeliest first."""
+    import difflib  # noqa: PLC0415 - only a mistake needs it
+
     spelt = {fold(other): other for other in known}
     return tuple(spelt[match] for match in difflib.get_close_matches(fold(name), list(spelt), n=3, cutoff=0.6))
 

@@ -26,6 +26,9 @@ FATAL = 128
 INTERRUPTED = 130
 READER_GONE = 141
 
+_AROUND = 50
+"""Characters of a query that are shown before and behind the place that is meant."""
+
 
 def guard(act: Callable[[], object]) -> int:
     """Carries out `act` and flushes what it wrote; its own exit status if it returns one, else 0, or the status of its error."""
@@ -69,6 +72,7 @@ def _words(error: BaseException) -> Iterator[str]:
         yield _lowered(error.format_message())
     elif _is_ours(error):
         yield str(error)
+        yield from _pointed(error)
     elif isinstance(error, screen.NotWritten):
         yield f"the output could not be written: {error}"
     elif isinstance(error, OSError):
@@ -78,6 +82,20 @@ def _words(error: BaseException) -> Iterator[str]:
     else:
         yield f"{_told(error)}. This is a bug of onyx; with ONYX_TRACEBACK=1 it says where"
     yield from getattr(error, "__notes__", ())
+
+
+def _pointed(error: Any) -> Iterator[str]:
+    """The text of a query, and below it a sign under what is meant; of a long one the part around that."""
+    if error.id != "bad-query":
+        return
+    # Imported here, since only a mistake needs it.
+    from onyxstore.cli.table import text_width  # noqa: PLC0415
+
+    start = max(0, error.column - 1 - _AROUND)
+    shown = error.query[start : start + 2 * _AROUND]
+    before, meant = shown[: error.column - 1 - start], shown[error.column - 1 - start :][: error.length]
+    yield f"  {shown}"
+    yield f"  {' ' * text_width(screen.visible(before))}{'^' * max(1, text_width(screen.visible(meant)))}"
 
 
 def _is_ours(error: BaseException) -> bool:

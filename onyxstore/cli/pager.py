@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
-import subprocess
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from onyxstore.cli import screen
 from onyxstore.cli.screen import Line
+
+if TYPE_CHECKING:
+    import subprocess
 
 LESS = "FRX"
 """Quit if it fits, show colours, leave the text on the screen: git's choice, for who has set none."""
@@ -30,12 +32,16 @@ def page(lines: Iterable[Line]) -> None:
 
 
 def _command() -> list[str]:
+    import shlex  # noqa: PLC0415 - 4 ms with subprocess, for who has no terminal in vain
+
     words = shlex.split(os.environ.get("PAGER", "less"))
     return [] if words == ["cat"] or os.environ.get("TERM") == "dumb" else words
 
 
 def _start(command: list[str]) -> subprocess.Popen[str] | None:
     """The pager, or None when there is no such program."""
+    import subprocess  # noqa: PLC0415 - see above
+
     environment = {"LESS": LESS, "LV": "-c", **os.environ}
     screen.flush()
     try:

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TextIO
 
+Buffer = bytes | bytearray | memoryview
+
 STYLES = {
     "title": "1",
     "faint": "2",
@@ -77,6 +79,11 @@ def has_colour() -> bool:
     return is_watched() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def can_write(text: str) -> bool:
+    """Whether stdout's encoding has the characters of `text`."""
+    return sys.stdout is not None and _encodable(text, sys.stdout) == text
+
+
 def write(lines: Iterable[Line]) -> None:
     """Data, a line each."""
     render = coloured if has_colour() else plain
@@ -87,6 +94,15 @@ def write(lines: Iterable[Line]) -> None:
 def write_text(text: str) -> None:
     """Text that is safe as it is: JSON, whose strings escape everything beyond ASCII."""
     _put_data(text)
+
+
+def write_bytes(blocks: Iterable[Buffer]) -> None:
+    """Data as it is, byte for byte."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+        for block in blocks:
+            with _told():
+                sys.stdout.buffer.write(block)
 
 
 def say(words: str) -> None:

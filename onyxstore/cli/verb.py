@@ -41,4 +41,6 @@ def verb(name: str, *examples: tuple[str, str]) -> Callable[[Callable[..., Any]]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
+yes_option = click.option("--yes", "yes", is_flag=True, help="Do it without asking.")
+
 dry_run_option = click.option("-n", "--dry-run", "dry_run", is_flag=True, help="Only print what would be done.")

@@ -20,7 +20,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import shutil
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -123,6 +122,21 @@ def modified(path: Path) -> int:
     """When the file's content last changed, in nanoseconds by the clock of the machine that holds it."""
     with _doing("reading", path):
         return path.lstat().st_mtime_ns
+
+
+Stamp = tuple[int, int, int]
+
+
+def stamp(path: str) -> Stamp | None:
+    """What changes with the content of a file or the names in a folder: change time, inode and size; None when nothing has the name."""
+    # Text for the path, and no `_doing`: it is asked for three times of each of thousands of runs.
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise disk_error("reading", path, error) from None
+    return found.st_ctime_ns, found.st_ino, found.st_size
 
 
 def list_folder(path: Path) -> list[str]:
@@ -352,6 +366,7 @@ def sync_folder(path: Path) -> None:
 def rename(old: Path, new: Path) -> None:
     """Moves a file or folder within the store; both names are on disk when this returns."""
     make_folder(new.parent)
+    _forget_folders(old)
     with _doing("moving", old):
         os.rename(old, new)
     sync_folder(new.parent)
@@ -371,9 +386,10 @@ def remove(path: Path) -> bool:
 
 def remove_folder(path: Path) -> None:
     """Removes a folder and all in it; links in it are removed, not followed."""
-    # A copy first: another thread may be making a folder.
-    _lasting_folders.difference_update([name for name in tuple(_lasting_folders) if name.startswith(os.fspath(path))])
+    _forget_folders(path)
     refuse_link(path)
+    import shutil  # noqa: PLC0415 - 2 ms, and only this needs it
+
     with _doing("removing", path), contextlib.suppress(FileNotFoundError):
         shutil.rmtree(path)
 
@@ -443,6 +459,12 @@ def _sync(fd: int) -> None:
         else:
             return
     os.fsync(fd)
+
+
+def _forget_folders(path: Path) -> None:
+    """A folder that goes, or goes elsewhere, is no more known to be on disk, nor is what lies in it."""
+    # A copy first: another thread may be making a folder.
+    _lasting_folders.difference_update([name for name in tuple(_lasting_folders) if name.startswith(os.fspath(path))])
 
 
 def _is_folder(path: Path) -> bool:

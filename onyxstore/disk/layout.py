@@ -5,7 +5,7 @@
     HEAD  refs/  reflog/                                    locks/       what processes lock by, empty files
     objects/ab/…    small objects                           packs/       chunks
     runs/RUN/       the live part of a run                  tmp/ trash/  on the way in, and on the way out
-    cache/          derived, may go at any time
+    cache/          derived, may go at any time             purged       what was removed for good
 """
 
 from __future__ import annotations
@@ -87,6 +87,11 @@ class Layout:
         return self.root / "trash"
 
     @property
+    def purged(self) -> Path:
+        """Which addresses were removed for good."""
+        return self.root / "purged"
+
+    @property
     def cache(self) -> Path:
         """Derived things; may be deleted at any time."""
         return self.root / "cache"
@@ -98,6 +103,14 @@ class Layout:
     def run(self, name: str) -> Path:
         """A run's folder; `name` must have passed `names.check_run_name`."""
         return self.runs / fold(name)
+
+    def run_refs(self, name: str) -> Path:
+        """The folder of a run's refs; the name as above."""
+        return self.refs / "runs" / fold(name)
+
+    def run_reflog(self, name: str) -> Path:
+        """The folder of their reflogs."""
+        return self.reflog / "runs" / fold(name)
 
 
 def find_layout(start: Path) -> Layout:

@@ -5,11 +5,11 @@ Not files that exist or don't: a killed process leaves them. `flock` has a trap 
 keep it after their parent's death; so every lock of this process is closed in a child as soon as it is forked, and a lock is let
 go of by name, not only by closing: a child that was forked a moment ago may not have come to that yet.
 
-Three locks in a store:
+Four locks in a store:
 
 - `runs/RUN/lock`, exclusive, held by the process that writes the run: a run whose state says *running* and whose lock is free
   has crashed.
-- `locks/refs`, exclusive, for the moment in which refs move.
+- `locks/refs`, exclusive, for the moment in which refs move; `locks/notes` likewise while a note is added, or a run is moved away.
 - the store's lock, `locks/store` behind `locks/gate`. Whoever writes a commit *pins* the store: it holds the lock shared from
   before it looks for what it can reuse until its ref has moved. A sweep holds it exclusive. So a sweep sees no half-written
   commit, needs no clock to tell young objects from old ones, and a writer that dies lets go. The gate keeps a stream of writers
@@ -76,6 +76,15 @@ def try_lock(path: Path, *, exclusive: bool = True) -> Lock | None:
     files.make_folder(path.parent)
     found = Lock(path)
     return found if found.try_take(exclusive=exclusive) else None
+
+
+def try_lock_there(path: Path) -> Lock | None:
+    """The lock when its folder is there and it is free at this moment: for a folder that somebody else may take away."""
+    try:
+        found = Lock(path)
+    except FileNotFoundError:
+        return None
+    return found if found.try_take(exclusive=True) else None
 
 
 def lock(path: Path, *, exclusive: bool = True, patience: float, who: str) -> Lock:

@@ -27,6 +27,8 @@ LARGEST = 1 << 30
 
 _STREAM = 1 << 20
 _LARGEST_WINDOW = 1 << 27
+_LONGEST_HEADER = 18
+"""Bytes of a zstd frame's header at most."""
 _LARGEST_STORED = LARGEST + LARGEST // 128 + 1024
 
 
@@ -128,6 +130,25 @@ class LooseObjects:
     def stored_size(self, address: Address) -> int:
         """Bytes of the object's file."""
         return files.file_size(self._layout.object(address))
+
+    def raw_size(self, address: Address) -> int:
+        """The bytes that the object says it has, without reading it; ObjectMissing, CorruptObject."""
+        path = self._layout.object(address)
+        try:
+            fd = files.open_read(path)
+        except FileNotFoundError:
+            raise ObjectMissing(address) from None
+        except CorruptFile as error:
+            raise CorruptObject(address, error.file, error.why) from None
+        try:
+            size = zstandard.frame_content_size(files.read_at(fd, 0, _LONGEST_HEADER))
+        except zstandard.ZstdError as error:
+            raise CorruptObject(address, str(path), f"its frame cannot be decoded ({error})") from None
+        finally:
+            files.close(fd)
+        if size < 0:
+            raise CorruptObject(address, str(path), "its frame declares no size that could be read")
+        return size
 
     def addresses(self) -> Iterator[Address]:
         """Every address that a file's path spells, in order."""

@@ -3,6 +3,9 @@
 Small objects are loose, one to a file; the chunks of tensors are in packs. Both are found by address, both are verified when they
 are read. What is there already is not written again: that is all the deduplication there is, and it works across checkpoints and
 runs, since an address depends on the content alone.
+
+What knows packs and codecs is imported when chunks are asked for: most questions about a store are answered by small objects, and
+these modules are a fifth of what the command loads.
 """
 
 from __future__ import annotations
@@ -10,18 +13,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onyxstore.disk import files
-from onyxstore.disk.codecs.choose import choose_codec, fit_choice
 from onyxstore.disk.layout import Layout
 from onyxstore.disk.loose import LooseObjects
-from onyxstore.disk.packs.index import PackIndex
-from onyxstore.disk.packs.reader import Pack
-from onyxstore.disk.packs.writer import NewChunk, write_packs
-from onyxstore.disk.workers import default_threads
 from onyxstore.errors import CorruptObject, ObjectMissing
 from onyxstore.hashing import Address, Buffer
+
+if TYPE_CHECKING:
+    from onyxstore.disk.packs.index import PackIndex
+    from onyxstore.disk.packs.reader import Pack
+    from onyxstore.disk.packs.writer import NewChunk
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,13 @@ class ObjectStore:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._index = PackIndex(layout.packs)
         self.loose = LooseObjects(layout)
+
+    @cached_property
+    def _index(self) -> PackIndex:
+        from onyxstore.disk.packs.index import PackIndex
+
+        return PackIndex(self._layout.packs)
 
     def put(self, data: Buffer) -> Address:
         """Stores a small object; on disk when this returns."""
@@ -59,6 +69,9 @@ class ObjectStore:
 
     def put_tensors(self, tensors: Sequence[NewTensor]) -> int:
         """Writes one pack of the chunks that the store lacks; on disk when this returns. The bytes that the store grew by."""
+        from onyxstore.disk.packs.writer import write_packs
+        from onyxstore.disk.workers import default_threads
+
         wanted = dict.fromkeys(address for tensor in tensors for address, _ in tensor.chunks)
         lacking = self._index.lacking(wanted)
         new = list(_encodings(tensors, lacking))
@@ -75,6 +88,13 @@ class ObjectStore:
             raise CorruptObject(address, str(pack.path), f"it has {size} bytes where its tree says {out.nbytes}")
         pack.read_into(row, out)
 
+    def chunk_size(self, address: Address) -> int:
+        """A chunk's raw bytes; ObjectMissing."""
+        found = self._index.find(address)
+        if found is None:
+            raise ObjectMissing(address)
+        return found[0].table[found[1]].size
+
     def has_chunk(self, address: Address) -> bool:
         """Whether a pack has the chunk; reading it may still find damage."""
         return self._index.find(address) is not None
@@ -83,6 +103,10 @@ class ObjectStore:
         """The bytes that a chunk takes in its pack; None when no pack has it."""
         found = self._index.find(address)
         return found[0].table.stored(found[1]) if found is not None else None
+
+    def stored_sizes(self) -> dict[Address, int]:
+        """Every chunk with the bytes that it takes in its pack: for who asks of many."""
+        return self._index.stored_sizes()
 
     def packs(self) -> Iterator[Pack]:
         """Every pack that can be opened, by name."""
@@ -111,6 +135,9 @@ class ObjectStore:
 
 def _encodings(tensors: Sequence[NewTensor], lacking: set[Address]) -> Iterator[NewChunk]:
     """Each lacking chunk once, with the codec that was chosen for its tensor."""
+    from onyxstore.disk.codecs.choose import choose_codec, fit_choice
+    from onyxstore.disk.packs.writer import NewChunk
+
     for tensor in tensors:
         wanted = [(address, window) for address, window in tensor.chunks if address in lacking]
         if wanted:

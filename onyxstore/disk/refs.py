@@ -13,6 +13,7 @@ what was expected). Each move is in the reflog, on disk, before the ref is repla
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -42,15 +43,29 @@ PATIENCE = 60.0
 """Seconds to wait for others' moves; one takes a few milliseconds."""
 
 _WORD = r"[a-z0-9][a-z0-9._-]{0,99}"
+_CALL = re.compile(r"call:[0-9a-f]{16}")
 _NAME = re.compile(rf"HEAD|latest|best|tags/{_WORD}|runs/{_WORD}/(latest|best)")
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why refs move: what is done, and by which call of the command or which run (undo takes back a whole call)."""
+    """Why refs move: what is done, and by which call or which run."""
 
     by: str
     call: str = ""
+
+
+def new_call() -> str:
+    """An id for a call of the command, or of the library, that moves refs: undo takes back all that has it.
+
+    What a live run moves has the run's name there instead, which has no colon.
+    """
+    return f"call:{os.urandom(8).hex()}"
+
+
+def is_call(text: str) -> bool:
+    """Whether it is the id of a call, and not a run's name."""
+    return _CALL.fullmatch(text) is not None
 
 
 class Refs:
@@ -66,7 +81,7 @@ class Refs:
             ref = read_value(path)
         except FileNotFoundError:
             return None
-        if not _is_ref(ref):
+        if not is_ref(ref):
             raise CorruptFile(str(path), "it holds no ref")
         known: Ref = ref
         return known
@@ -75,16 +90,16 @@ class Refs:
         """What a ref that is damaged or lost held last, by its reflog."""
         entries = reflog.read_entries(self._log(name))
         last = entries[-1].new if entries else None
-        return dict(last) if last is not None and _is_ref(last) else None
+        return dict(last) if last is not None and is_ref(last) else None
 
     def commit(self, name: str) -> Address | None:
         """The address that the ref names, if it names one."""
         ref = self.read(name)
         return Address(ref["commit"]) if ref and "commit" in ref else None
 
-    def names(self) -> list[str]:
-        """Every ref but HEAD, sorted; files with other names are left out."""
-        below = (str(path.relative_to(self._layout.refs)) for path in files.walk_files(self._layout.refs))
+    def names(self, folder: str = "") -> list[str]:
+        """Every ref but HEAD, or those in a folder as TAGS, sorted; files with other names are left out."""
+        below = (str(path.relative_to(self._layout.refs)) for path in files.walk_files(self._layout.refs / folder))
         return sorted(name for name in below if _NAME.fullmatch(name) and name != HEAD)
 
     def moves(self, name: str) -> list[reflog.Move]:
@@ -112,11 +127,6 @@ class Refs:
         finally:
             held.release()
         return after
-
-    def forget(self, name: str) -> None:
-        """Removes a ref and its reflog for good: for a run that was removed, whose folder holds both until then."""
-        files.remove(self._path(name))
-        files.remove(self._log(name))
 
     def _move(self, name: str, old: Ref | None, new: Ref | None, reason: Reason) -> None:
         reflog.append_move(self._log(name), reflog.Move(time.time_ns(), old, new, reason.by, reason.call))
@@ -177,7 +187,7 @@ def _checked(name: str) -> str:
     return name
 
 
-def _is_ref(value: Any) -> bool:
+def is_ref(value: Any) -> bool:
     """Whether a decoded line holds what readers of refs rely on: an address or a run's name, and a number where a value stands."""
     if type(value) is not dict or type(value.get("value", 0)) not in {int, float, bool}:
         return False

@@ -1,8 +1,9 @@
 """Freeing space: gc's storage half, which knows addresses and no commits.
 
 What is live is handed in. A pack with no live chunk goes; one whose dead share is worth it is rewritten, its live chunks' frames
-copied as they are; one with a little dead weight stays. What retention dropped (`dropped`) is removed at once; anything else that
-nothing refers to is set aside in the trash, since a crash or a mistake may have left it.
+copied as they are; one with a little dead weight stays. What was given up on purpose (`dropped`: by retention, or a removed run that
+has had its grace) is removed at once; anything else that nothing refers to is set aside in the trash, since a crash or a mistake may
+have left it.
 
 A plan speaks of the moment in which the store's lock was held; executing it is safe only under the same hold.
 """
@@ -43,16 +44,17 @@ class PackSweep:
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """Objects and packs that go, with the bytes that each frees."""
+    """Objects and packs that go, with the bytes that each frees: `loose` objects to the trash, `gone` ones at once."""
 
     loose: tuple[tuple[Address, int], ...] = ()
     packs: tuple[PackSweep, ...] = ()
     staged: tuple[Path, ...] = ()
+    gone: tuple[tuple[Address, int], ...] = ()
 
     @property
     def freed(self) -> int:
         """Bytes that leave `objects/` and `packs/`, those that go to the trash included."""
-        return sum(size for _, size in self.loose) + sum(pack.freed for pack in self.packs)
+        return sum(size for _, size in (*self.loose, *self.gone)) + sum(pack.freed for pack in self.packs)
 
     @property
     def to_trash(self) -> int:
@@ -64,14 +66,16 @@ def plan_sweep(
     objects: ObjectStore, layout: Layout, live: AbstractSet[Address], live_chunks: AbstractSet[Address], dropped: AbstractSet[Address]
 ) -> SweepPlan:
     """What can go, given what is live; whatever cannot be read stays."""
-    loose = tuple((address, _size(layout.object(address))) for address in objects.loose.addresses() if address not in live)
+    dead = [(address, _size(layout.object(address))) for address in objects.loose.addresses() if address not in live]
+    loose = tuple(each for each in dead if each[0] not in dropped)
+    gone = tuple(each for each in dead if each[0] in dropped)
     packs = tuple(sweep for pack in objects.packs() if (sweep := _plan_pack(pack, live_chunks, dropped)) is not None)
     # Under the store's lock nobody is staging a commit; what lies in tmp/ was left by a crash, but for metric and state files
     # that are being replaced at this moment, which are young.
     left = list(files.walk_files(layout.tmp))
     now = files.clock(layout.tmp) if left else 0
     staged = tuple(path for path in left if now - _modified(path, now) > LEFT_BEHIND)
-    return SweepPlan(loose, packs, staged)
+    return SweepPlan(loose, packs, staged, gone)
 
 
 def execute_sweep(plan: SweepPlan, objects: ObjectStore, layout: Layout, trash: Trash) -> SweepPlan:
@@ -97,6 +101,10 @@ def execute_sweep(plan: SweepPlan, objects: ObjectStore, layout: Layout, trash: 
     for address, _ in plan.loose:
         batch = batch or trash.open_batch()
         trash.set_aside(batch, layout.object(address))
+    for address, _ in plan.gone:
+        files.remove(layout.object(address))
+    for folder in {layout.object(address).parent for address, _ in plan.gone}:
+        files.sync_folder(folder)
     files.sync_folder(layout.packs)
     objects.refresh()
     return replace(plan, packs=tuple(done))

@@ -2,6 +2,8 @@
 
 `trash/NANOSECONDS/PATH` holds a file or folder that lay at `PATH` in the store; the number is when, by the clock of the machine
 that holds the files. Setting aside is a rename, so it needs no room, and restoring is one too.
+
+A run's folder has its lock in it, also here: who sets a run aside or takes it back holds that, and nobody empties it meanwhile.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ from pathlib import Path
 
 from onyxstore.disk import files
 from onyxstore.disk.layout import Layout
+from onyxstore.disk.locks import try_lock_there
 from onyxstore.errors import NameTaken
 
 _DAY = 86_400 * 10**9
 _BATCH = re.compile(r"[1-9][0-9]{0,24}")
+_RUN_FILE = re.compile(r"runs/[^/]+/(lock|state)")
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Trash:
 
         An object or pack that lies there again has the same bytes; the one in the trash goes.
         """
-        folder = self._layout.trash / str(batch.time)
+        folder = self.folder(batch)
         files.refuse_link(folder)
         taken = {relative for relative in batch.paths if files.exists(self._layout.root / relative)}
         for relative in sorted(taken):
@@ -71,23 +75,50 @@ class Trash:
                 files.rename(folder / relative, self._layout.root / relative)
         files.remove_folder(folder)
 
-    def expired(self, older_than_days: float) -> int:
-        """Bytes that were set aside longer ago than that."""
-        return sum(self._size(batch) for batch in self._older(older_than_days))
-
-    def empty(self, *, older_than_days: float = 0.0) -> int:
-        """Removes for good what was set aside longer ago than that; the bytes that this freed."""
-        freed = 0
-        for batch in self._older(older_than_days):
-            freed += self._size(batch)
-            files.remove_folder(self._layout.trash / str(batch.time))
-        return freed
-
-    def _older(self, days: float) -> list[Discarded]:
+    def older(self, days: float) -> list[Discarded]:
+        """What was set aside longer ago than that."""
         found = list(self.batches())
         # With a full disk nothing can be staged to read the clock by, and then nothing is spared either.
         limit = files.clock(self._layout.tmp) - days * _DAY if days > 0 and found else None
         return [batch for batch in found if limit is None or batch.time <= limit]
 
-    def _size(self, batch: Discarded) -> int:
-        return sum(files.file_size(self._layout.trash / str(batch.time) / path) for path in batch.paths)
+    def expired(self, older_than_days: float) -> int:
+        """Bytes that were set aside longer ago than that."""
+        return sum(self.size(batch) for batch in self.older(older_than_days))
+
+    def empty(self, *, older_than_days: float = 0.0) -> int:
+        """Removes for good what was set aside longer ago than that; the bytes that this freed."""
+        return sum(self.discard(batch) for batch in self.older(older_than_days))
+
+    def discard(self, batch: Discarded) -> int:
+        """Removes a batch for good; the bytes that this freed: none while somebody sets a run aside there, or takes one back."""
+        folder = self.folder(batch)
+        files.refuse_link(folder)
+        of_runs = [path for path in batch.paths if _RUN_FILE.fullmatch(path)]
+        locks = [try_lock_there(folder / path) for path in of_runs if path.endswith("/lock")]
+        try:
+            if None in locks:
+                return 0
+            freed = self.size(batch)
+            # First: what a crash leaves then is no run that could be taken back.
+            for path in of_runs:
+                if path.endswith("/state"):
+                    files.remove(folder / path)
+            files.remove_folder(folder)
+        finally:
+            for lock in locks:
+                if lock is not None:
+                    lock.release()
+        return freed
+
+    def folder(self, batch: Discarded) -> Path:
+        """Where a batch lies."""
+        return self._layout.trash / str(batch.time)
+
+    def size(self, batch: Discarded) -> int:
+        """Bytes of the files in a batch; of those that are gone meanwhile, none."""
+        total = 0
+        for path in batch.paths:
+            with contextlib.suppress(FileNotFoundError):
+                total += files.file_size(self.folder(batch) / path)
+        return total

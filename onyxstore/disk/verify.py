@@ -78,7 +78,8 @@ def _verify_lines(layout: Layout, found: DiskFindings) -> None:
             read_value(path)
         except (OnyxError, FileNotFoundError) as error:
             found.damage.append(Finding(_relative(path, layout), short_words(error), is_damage=True))
-    logs = [*files.walk_files(layout.reflog), *(layout.runs / name / "pruned" for name in files.list_folder(layout.runs))]
+    of_runs = (layout.runs / name / which for name in files.list_folder(layout.runs) for which in ("pruned", "notes"))
+    logs = [*files.walk_files(layout.reflog), layout.purged, *of_runs]
     for path in logs:
         try:
             lines = read_log(path)

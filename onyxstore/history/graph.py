@@ -9,11 +9,14 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from onyxstore.hashing import Address
-from onyxstore.history.commits import CommitRecord
 
-Read = Callable[[Address], CommitRecord]
+if TYPE_CHECKING:
+    from onyxstore.history.commits import CommitRecord
+
+    Read = Callable[[Address], CommitRecord]
 
 
 def line_of(read: Read, newest: Address) -> Iterator[tuple[Address, CommitRecord]]:
@@ -48,6 +51,30 @@ def ancestors(read: Read, starts: Iterable[Address]) -> dict[Address, CommitReco
             found[address] = read(address)
             waiting.extend(found[address].parents)
     return found
+
+
+def newest_few(read: Read, starts: Mapping[Address, int], count: int) -> list[Address]:
+    """The first `count` of `newest_first` of all that `starts`, with the times when they were made, come from.
+
+    Few more commits are read than that, unless clocks differed so much that a child is older than its parent.
+    """
+    waiting = [(-time, address) for address, time in starts.items()]
+    heapq.heapify(waiting)
+    seen, order = set(starts), list[Address]()
+    passed: set[Address] = set()
+    while waiting and len(order) < count:
+        address = heapq.heappop(waiting)[1]
+        parents = read(address).parents
+        if not passed.isdisjoint(parents):
+            # Its parent stands above it already: only who knows all children of a commit can put that right.
+            return newest_first(ancestors(read, starts))[:count]
+        order.append(address)
+        passed.add(address)
+        for parent in parents:
+            if parent not in seen:
+                seen.add(parent)
+                heapq.heappush(waiting, (-read(parent).time, parent))
+    return order
 
 
 def newest_first(commits: Mapping[Address, CommitRecord]) -> list[Address]:

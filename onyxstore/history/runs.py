@@ -3,6 +3,7 @@
     runs/RUN/state      one checked line, replaced whole: what this module's RunState says
     runs/RUN/lock       held by the process that writes the run
     runs/RUN/pruned     what retention dropped            tail-…, segments   the metric log
+    runs/RUN/notes      what was noted afterwards         removed            how it was set aside, in the trash
 
 A run is live while its lock is held. A state that says *running* under a free lock is a run that crashed; nobody has to write
 that down, so it is seen at once and by everyone. A run that `onyx commit` makes has no attempt and is *open*.
@@ -19,7 +20,7 @@ from onyxstore.disk import files
 from onyxstore.disk.layout import Layout
 from onyxstore.disk.linefile import read_value, replace_value
 from onyxstore.disk.locks import Lock, is_locked, lock, try_lock
-from onyxstore.errors import CorruptFile, RunIsLive, StoreBusy
+from onyxstore.errors import BadName, CorruptFile, RunIsLive, StoreBusy, UnknownName
 from onyxstore.hashing import Address, is_address
 from onyxstore.history.best import Mode
 from onyxstore.names import check_run_name, fold
@@ -89,12 +90,24 @@ def read_state(layout: Layout, name: str) -> RunState:
     """A run's state as it is now, *crashed* where it says running and nobody holds the lock; FileNotFoundError when there is none."""
     folder = layout.run(name)
     while True:
-        state = _read(folder)
+        state = read_state_in(folder)
         if state.status != "running" or is_locked(folder / "lock"):
             return state
         # It may have ended, or been resumed, between the two looks.
-        if _read(folder) == state:
+        if read_state_in(folder) == state:
             return replace(state, status="crashed", attempts=_without_running(state.attempts))
+
+
+def read_state_in(folder: Path) -> RunState:
+    """The state in a run's folder as it was written, wherever the folder lies; FileNotFoundError, CorruptFile."""
+    path = folder / "state"
+    try:
+        state = decode_state(read_value(path))
+    except ValueError as error:
+        raise CorruptFile(str(path), str(error)) from None
+    if fold(state.name) != folder.name:
+        raise CorruptFile(str(path), f"it is that of run '{state.name}'")
+    return state
 
 
 def write_state(layout: Layout, state: RunState) -> None:
@@ -107,17 +120,32 @@ def run_exists(layout: Layout, name: str) -> bool:
     return files.exists(layout.run(name) / "state")
 
 
+def is_run(layout: Layout, text: str) -> bool:
+    """Whether a run has the name, of a text that may be no name at all."""
+    try:
+        return run_exists(layout, check_run_name(text))
+    except BadName:
+        return False
+
+
 def run_folders(layout: Layout) -> list[str]:
     """The folded names of all runs, sorted."""
     return [name for name in files.list_folder(layout.runs) if files.exists(layout.runs / name / "state")]
 
 
 def lock_run(layout: Layout, name: str) -> Lock:
-    """The right to write the run, for as long as this process lives or until it is released; RunIsLive when another has it."""
+    """The right to write the run, for as long as this process lives or until it is released; RunIsLive when another has it.
+
+    UnknownName when the run was set aside in this moment, with the lock.
+    """
     try:
-        return lock(layout.run(name) / "lock", patience=GLANCE, who="another process writes a run in")
+        held = lock(layout.run(name) / "lock", patience=GLANCE, who="another process writes a run in")
     except StoreBusy:
         raise RunIsLive(name) from None
+    if not run_exists(layout, name):
+        held.release()
+        raise UnknownName("run", name, "the store")
+    return held
 
 
 def claim_name(layout: Layout, name: str) -> tuple[str, Lock]:
@@ -125,9 +153,9 @@ def claim_name(layout: Layout, name: str) -> tuple[str, Lock]:
     number = 1
     while True:
         candidate = name if number == 1 else f"{name[: 100 - len(str(number)) - 1]}-{number}"
-        held = None if run_exists(layout, candidate) else try_lock(layout.run(candidate) / "lock")
+        held = None if _is_taken(layout, candidate) else try_lock(layout.run(candidate) / "lock")
         if held is not None:
-            if not run_exists(layout, candidate):
+            if not _is_taken(layout, candidate):
                 return candidate, held
             held.release()
         number += 1
@@ -144,15 +172,9 @@ def end_attempt(state: RunState, status: Status, ended: int) -> RunState:
     return replace(state, status=status, attempts=(*state.attempts[:-1], last))
 
 
-def _read(folder: Path) -> RunState:
-    path = folder / "state"
-    try:
-        state = decode_state(read_value(path))
-    except ValueError as error:
-        raise CorruptFile(str(path), str(error)) from None
-    if fold(state.name) != folder.name:
-        raise CorruptFile(str(path), f"it is that of run '{state.name}'")
-    return state
+def _is_taken(layout: Layout, name: str) -> bool:
+    """Whether a run has the name, or had it and was set aside only in part when a crash came: its refs are not those of a new one."""
+    return run_exists(layout, name) or any(files.list_folder(folder) for folder in (layout.run_refs(name), layout.run_reflog(name)))
 
 
 def _without_running(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:

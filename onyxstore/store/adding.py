@@ -18,7 +18,7 @@ from typing import Any
 from onyxstore.canonical import read_plain
 from onyxstore.disk import files
 from onyxstore.disk.locks import Lock, pinned
-from onyxstore.disk.refs import HEAD, Reason
+from onyxstore.disk.refs import HEAD, Reason, new_call
 from onyxstore.errors import BadFile
 from onyxstore.frameworks.torch_file import read_torch_file
 from onyxstore.hashing import Address
@@ -73,7 +73,7 @@ def add_commit(doors: Doors, addition: Addition) -> Address:
 
 def _read_addition(doors: Doors, addition: Addition, before: Address | None) -> _Draft:
     message = check_message(addition.message)
-    metrics = _metrics(addition.metrics)
+    metrics = read_metrics(addition.metrics)
     trees = _checkpoint(doors, addition.checkpoint) if addition.checkpoint is not None else None
     artifacts = [(_artifact_name(path), path) for path in addition.artifacts]
     again, carried = _configs_again(doors, doors.commit(before) if before else None, set(addition.configs))
@@ -87,7 +87,7 @@ def _add(doors: Doors, draft: _Draft, head: Mapping[str, Any] | None) -> Address
             record = _put_record(doors, state, draft)
             metric, mode = followed(doors, state)
             election = Election(metric, mode, draft.metrics.get(metric) if metric else None)
-            address = write_commit(doors, record, election, Reason(f"commit: {record.message}", "commit"), move_head=True)
+            address = write_commit(doors, record, election, Reason(f"commit: {record.message}", new_call()), move_head=True)
         if draft.trees is not None:
             enforce_retention(doors, state, int(record.cost["raw_bytes"]))
     finally:
@@ -164,7 +164,8 @@ def _configs_again(doors: Doors, before: CommitRecord | None, given: set[str]) -
     return again, {name: entry for name, entry in entries.items() if entry.path is None}
 
 
-def _metrics(given: Mapping[str, Any] | Path | None) -> dict[str, Value]:
+def read_metrics(given: Mapping[str, Any] | Path | None) -> dict[str, Value]:
+    """Metrics as they were handed in, or those of a JSON file; BadFile, BadMetric, BadName."""
     if not isinstance(given, Path):
         return dict(plain_metrics(given or {}))
     try:

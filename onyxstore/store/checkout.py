@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Literal
 
 from onyxstore.disk import files
-from onyxstore.disk.refs import HEAD, Reason, Ref, to
-from onyxstore.errors import BadConfig, BadInput, PlanSpent, UnknownName, WouldOverwrite
+from onyxstore.disk.refs import HEAD, Reason, Ref, new_call, to
+from onyxstore.errors import BadConfig, BadInput, ObjectMissing, PlanSpent, UnknownName, WouldOverwrite
 from onyxstore.hashing import Buffer, address_of
 from onyxstore.history.config_snapshots import masked_paths, snapshot_file, unmask
+from onyxstore.history.purged import read_purged_addresses
 from onyxstore.history.secrets import MASK
 from onyxstore.names import check_relative_path
 from onyxstore.store.doors import Doors
@@ -31,8 +32,8 @@ from onyxstore.store.views import Commit
 
 _log = logging.getLogger("onyxstore")
 
-FileState = Literal["new", "same", "changed", "lost"]
-"""`changed`: overwritten, and in the store; `lost`: overwritten, and nowhere else."""
+FileState = Literal["new", "same", "changed", "lost", "purged"]
+"""`changed`: overwritten, and in the store; `lost`: overwritten, and nowhere else; `purged`: left alone, the store lacks it."""
 
 PARTS = ("configs", "checkpoint", "model")
 
@@ -85,7 +86,7 @@ class CheckoutPlan:
         if lost and not self.force:
             raise WouldOverwrite(lost)
         self._spent = True
-        written = [file for file in self.files if file.state != "same"]
+        written = [file for file in self.files if file.state not in {"same", "purged"}]
         for file in written:
             files.make_folder(file.path.parent)
             with files.stage(file.path.parent) as staged:
@@ -95,7 +96,7 @@ class CheckoutPlan:
             if file.masked:
                 _log.warning("masked in %s: %s; the store never had these values, put them back by hand", file.path, ", ".join(file.masked))
         if self.head is not None:
-            self._doors.refs.update({HEAD: to(self.head)}, Reason(f"checkout {self.commit.short}", "checkout"))
+            self._doors.refs.update({HEAD: to(self.head)}, Reason(f"checkout {self.commit.short}", new_call()))
         return CheckoutReport(
             self.commit, tuple(file.path for file in written), tuple(file.path for file in self.files if file.state == "same")
         )
@@ -126,7 +127,14 @@ def plan_checkout(doors: Doors, commit: Commit, revision: str, options: Checkout
 def _configs(doors: Doors, commit: Commit, folder: Path) -> Iterator[PlannedFile]:
     for name, relative in _config_paths(commit).items():
         path = _inside(folder, relative)
-        state, content = _over(doors, path, commit.config_bytes(name))
+        try:
+            data = commit.config_bytes(name)
+        except ObjectMissing as error:
+            if error.address not in read_purged_addresses(doors.layout):
+                raise
+            yield PlannedFile(path, list, "purged")
+            continue
+        state, content = _over(doors, path, data)
         masked = masked_paths(content, str(path)) if MASK.encode() in content else ()
         yield PlannedFile(path, lambda content=content: [content], state, masked)  # type: ignore[misc]
 

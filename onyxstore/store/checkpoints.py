@@ -18,6 +18,7 @@ from onyxstore.frameworks.restore import restore_tree
 from onyxstore.frameworks.rng import restore_rng
 from onyxstore.hashing import Address, short
 from onyxstore.history.checkpoints.manifest import Manifest, StoredTensor, TreeObject
+from onyxstore.history.checkpoints.summary import Summary, summarize
 from onyxstore.history.checkpoints.tensors import Leaf, gather
 from onyxstore.history.checkpoints.tree import Tagged
 from onyxstore.history.checkpoints.tree_decoding import decode_tree, list_tensors, split_parts
@@ -29,6 +30,7 @@ from onyxstore.store.doors import Doors
 from onyxstore.store.part_sizes import PartSize, part_sizes
 from onyxstore.store.retaining import is_pruned
 from onyxstore.store.trees import manifest_chunks, read_indexed, read_manifest, read_tree, read_tree_object
+from onyxstore.store.windows import Place, fresh, list_places, read_window, windows
 
 T = TypeVar("T")
 
@@ -140,6 +142,10 @@ class Checkpoint:
         leaves = self._guarded(lambda: read_indexed(self._doors.objects, tree, [tag["index"] for tag in wanted.values()]))
         return {path: gather(decode_tree(tag, leaves)) for path, tag in wanted.items()}
 
+    def read_window(self, place: Place, start: int, stop: int, make: Callable[[int], memoryview] = fresh) -> memoryview:
+        """The bytes of some elements of a tensor, verified, in memory that `make` gives; CheckpointPruned, CorruptObject."""
+        return self._guarded(lambda: read_window(self._doors.objects, place, start, stop, make))
+
     def read_stored(self, tree: TreeObject, index: int) -> Leaf:
         """One tensor of a tree by its index, as it is stored."""
         return self._guarded(lambda: read_indexed(self._doors.objects, tree, [index])[index])
@@ -159,18 +165,13 @@ class Checkpoint:
         objects = self._doors.objects
         lost = next((chunk for chunk in sorted(manifest_chunks(objects, self.address)) if not objects.has_chunk(chunk)), None)
         if lost is not None:
-            raise self._missing(lost)
-
-    def _missing(self, address: str) -> NotHere:
-        if self.is_pruned:
-            return CheckpointPruned(short(self._commit))
-        return ObjectMissing(address, f", which the checkpoint of {short(self._commit)} needs")
+            raise _missing(self, lost)
 
     def _guarded(self, read: Callable[[], T]) -> T:
         try:
             return read()
         except ObjectMissing as error:
-            raise self._missing(error.address) from None
+            raise _missing(self, error.address) from None
 
     def _read(self, address: Address | None) -> Any:
         if address is None:
@@ -210,14 +211,28 @@ class Tensors:
 
     def stored(self, name: str) -> StoredTensor:
         """What the store holds of it: dtype, shape, chunks."""
-        index: int = self._tags[self._path(name)]["index"]
+        index: int = self._tags[self.path(name)]["index"]
         return self._tree.tensors[index]
 
+    def summary(self, name: str) -> Summary:
+        """Range, mean, deviation and the first values of one tensor, and how many are no numbers, without all of it in memory."""
+        return summarize(self.place(name).dtype, self.blocks(name))
+
+    def blocks(self, name: str) -> Iterator[memoryview]:
+        """What `read` gives, a few MiB at a time."""
+        place = self.place(name)
+        return (self._checkpoint.read_window(place, start, stop) for start, stop in windows(place, place.window))
+
+    def place(self, name: str) -> Place:
+        """Where one tensor's bytes are: dtype, shape, chunks, also of a view."""
+        return list_places(self._tree)[self.path(name)]
+
     def _read(self, name: str) -> Leaf:
-        node: Leaf = self._checkpoint.read_neutral(self._tree, self._tags[self._path(name)])
+        node: Leaf = self._checkpoint.read_neutral(self._tree, self._tags[self.path(name)])
         return node
 
-    def _path(self, name: str) -> Path:
+    def path(self, name: str) -> Path:
+        """The path of the one tensor that a name means; UnknownName."""
         found = [path for path in self._tags if name in _names(path)]
         exact: list[Path] = [path for path in found if print_path(path) == name]
         if len(exact) == 1 or len(found) == 1:
@@ -228,3 +243,9 @@ class Tensors:
 
 def _names(path: Path) -> tuple[str, ...]:
     return (print_path(path), print_path(path[1:])) if len(path) > 1 and path[0] == "model" else (print_path(path),)
+
+
+def _missing(checkpoint: Checkpoint, address: str) -> NotHere:
+    """Why a chunk of a checkpoint is not there."""
+    commit = short(checkpoint.commit)
+    return CheckpointPruned(commit) if checkpoint.is_pruned else ObjectMissing(address, f", which the checkpoint of {commit} needs")

@@ -77,13 +77,13 @@ def run_best(address: Address, election: Election) -> Change:
 
     def change(current: Ref | None) -> Ref | None:
         if election.is_best is not None:
-            return _elected(address, election) if election.is_best else current
+            return elected(address, election) if election.is_best else current
         if election.metric is None or not is_candidate(election.value):
             return current
         comparable = current is not None and current.get("metric") == election.metric and "value" in current
         if current is not None and comparable and not is_better(election.value or 0, current["value"], election.mode):
             return current
-        return _elected(address, election)
+        return elected(address, election)
 
     return change
 
@@ -103,7 +103,8 @@ def store_best(address: Address, election: Election, metric: str | None, mode: M
     return change
 
 
-def _elected(address: Address, election: Election) -> Ref:
+def elected(address: Address, election: Election) -> Ref:
+    """What a ref holds that names a best commit."""
     ref: Ref = {"commit": address}
     if election.metric is not None:
         ref |= {"metric": election.metric, "mode": election.mode}

@@ -1,6 +1,7 @@
 """One opened store, as the value that every verb takes: its paths, objects, refs, trash and settings.
 
-Nothing is cached but what cannot change (commits by address), so each call of a verb sees the store as it is.
+Nothing is cached but what cannot change (commits by address), so each call of a verb sees the store as it is. What reads commits and
+metric logs is imported by the first that asks for one, as in `store.py`.
 """
 
 from __future__ import annotations
@@ -8,21 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onyxstore.canonical import canonical_bytes, read_canonical
 from onyxstore.disk.layout import Layout, check_format
 from onyxstore.disk.objects import ObjectStore
 from onyxstore.disk.refs import BEST, LATEST, Refs, run_ref
 from onyxstore.disk.trash import Trash
-from onyxstore.errors import CorruptObject
+from onyxstore.errors import CorruptObject, ObjectMissing
 from onyxstore.hashing import Address
 from onyxstore.history import runs
-from onyxstore.history.commits import CommitRecord, decode_commit
 from onyxstore.history.graph import line_of
-from onyxstore.history.metrics.log import Log, read_log
 from onyxstore.names import fold
 from onyxstore.store.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from onyxstore.history.commits import CommitRecord
+    from onyxstore.history.metrics.log import Log
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Doors:
 
     def commit(self, address: Address) -> CommitRecord:
         """The commit at an address; ObjectMissing, or CorruptObject when it is none."""
+        from onyxstore.history.commits import decode_commit
+
         if address not in self._commits:
             try:
                 self._commits[address] = decode_commit(self.objects.get(address))
@@ -50,9 +55,15 @@ class Doors:
         return self.objects.put(canonical_bytes(value))
 
     def value(self, address: Address) -> Any:
-        """The value of a canonical JSON object."""
+        """The value of a canonical JSON object; `<purged>` for one that was purged."""
+        from onyxstore.history.purged import PURGED, read_purged_addresses
+
         try:
             return read_canonical(self.objects.get(address))
+        except ObjectMissing:
+            if address in read_purged_addresses(self.layout):
+                return PURGED
+            raise
         except ValueError as error:
             raise CorruptObject(address, str(self.layout.object(address)), str(error)) from None
 
@@ -71,6 +82,8 @@ class Doors:
 
     def log(self, run: str) -> Log:
         """A run's metric log as it is now."""
+        from onyxstore.history.metrics.log import read_log
+
         return read_log(self.layout.run(run), self.objects.get)
 
     def state(self, run: str) -> runs.RunState:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from onyxstore.disk.locks import pinned
-from onyxstore.disk.refs import HEAD, RUNS
+from onyxstore.disk.refs import BEST, HEAD, LATEST, RUNS
 from onyxstore.disk.verify import Finding, verify_disk
 from onyxstore.errors import CorruptFile, OnyxError, ReadOnly, short_words
 from onyxstore.hashing import Address, short
@@ -21,12 +21,15 @@ from onyxstore.history.checkpoints.manifest import Manifest, StoredTensor
 from onyxstore.history.checkpoints.walk import print_path
 from onyxstore.history.commits import CommitRecord
 from onyxstore.history.graph import ancestors
-from onyxstore.history.metrics.log import Log
+from onyxstore.history.metrics.log import Log, read_log
 from onyxstore.history.metrics.prefix import RunningHash
 from onyxstore.history.metrics.series import artifacts_of
+from onyxstore.history.notes import read_notes
+from onyxstore.history.purged import read_purged_addresses
 from onyxstore.names import fold
 from onyxstore.store.doors import Doors
-from onyxstore.store.retaining import is_pruned, marked_pruned
+from onyxstore.store.removed import read_removed_run, removed_folders, removed_runs
+from onyxstore.store.retaining import all_marked_pruned, is_pruned, went_with_its_run
 from onyxstore.store.trees import read_manifest, read_tree_object
 
 
@@ -57,14 +60,20 @@ def check_store(doors: Doors) -> FsckReport:
 def _check_all(doors: Doors) -> FsckReport:
     disk = verify_disk(doors.objects, doors.layout)
     broken = {finding.address for finding in disk.damage if finding.address}
-    found = [*disk.damage, *_check_refs(doors), *_check_runs(doors, broken)]
+    found = [*disk.damage, *_check_refs(doors), *_check_runs(doors, broken), *_check_trash(doors)]
     commits, unreadable = _reachable(doors)
     found += unreadable
     found += [finding for address, record in commits.items() for finding in _check_commit(doors, address, record, broken)]
     found += _check_checkpoints(doors, commits, broken)
+    purged = read_purged_addresses(doors.layout)
+    found = [_as_meant(finding) if finding.address in purged and finding.address not in broken else finding for finding in found]
     damage = list(dict.fromkeys(finding for finding in found if finding.is_damage))
     notes = list(dict.fromkeys([*disk.notes, *(finding for finding in found if not finding.is_damage)]))
     return FsckReport(damage, notes, disk.objects, disk.chunks, disk.read)
+
+
+def _as_meant(finding: Finding) -> Finding:
+    return replace(finding, words=f"{finding.words}: it was purged", is_damage=False)
 
 
 def _check_refs(doors: Doors) -> Iterator[Finding]:
@@ -92,13 +101,15 @@ def _lost_refs(doors: Doors) -> Iterator[Finding]:
         except OnyxError as error:
             yield Finding(where, short_words(error), is_damage=True)
             continue
-        if moves:
+        if moves and moves[-1].new is not None:
             yield Finding(where, "it is gone; its reflog says what it named", is_damage=True)
-        else:
+        else:  # there was none before: it cannot be told from one that was just about to be made
             yield Finding(where, "a crash came before its first move, or it is gone; its reflog says where to", is_damage=False)
-    there = set(runs.run_folders(doors.layout))
+    there, in_trash = set(runs.run_folders(doors.layout)), {folder.name for _, folder in removed_folders(doors)}
     for run in dict.fromkeys(name.split("/")[1] for name in doors.refs.names() if name.startswith(f"{RUNS}/")):
-        if run not in there:
+        if run in in_trash - there:
+            yield Finding(f"run {run}", "it is half removed, since a crash came; 'onyx gc' or 'onyx restore' goes on", is_damage=False)
+        elif run not in there:
             yield Finding(f"run {run}", "its state is gone; its commits are there", is_damage=True)
 
 
@@ -118,6 +129,8 @@ def _check_runs(doors: Doors, broken: set[Address]) -> Iterator[Finding]:
             if artifact.address in broken or not doors.objects.has(artifact.address):
                 words = f"artifact {artifact.name} is {'damaged' if artifact.address in broken else 'missing'}"
                 yield Finding(f"run {state.name}", words, is_damage=True, address=artifact.address)
+        if strange := read_notes(doors.layout.runs / name).strange:
+            yield Finding(f"run {state.name}", f"{strange} lines of its notes are none", is_damage=True)
         differing = _commits_of_another_log(doors, name, log)
         if differing:
             others = f" and {len(differing) - 1} later ones" if len(differing) > 1 else ""
@@ -135,6 +148,19 @@ def _commits_of_another_log(doors: Doors, run: str, log: Log) -> list[Address]:
         for prefix, address in prefixes
         if prefix.id != log.id or prefix.position > log.position or hasher.at(prefix.position, log.records) != prefix.hash
     ]
+
+
+def _check_trash(doors: Doors) -> Iterator[Finding]:
+    """Runs in the trash that cannot be taken back whole."""
+    for batch, folder in removed_folders(doors):
+        where = f"trash/{batch.time}/{RUNS}/{folder.name}"
+        try:
+            run = read_removed_run(batch, folder)
+            yield from (Finding(where, words, is_damage=True) for words in read_log(folder, doors.objects.get).damage)
+            if read_notes(run.folder).strange:
+                yield Finding(where, "lines of its notes are none", is_damage=True)
+        except (OnyxError, FileNotFoundError) as error:
+            yield Finding(where, short_words(error), is_damage=True)
 
 
 def _line(doors: Doors, name: str) -> Iterator[tuple[Address, CommitRecord]]:
@@ -163,6 +189,7 @@ def _reachable(doors: Doors) -> tuple[dict[Address, CommitRecord], list[Finding]
         except CorruptFile:
             continue
         starts += [address] if address else []
+    starts += [address for run in removed_runs(doors) for which in (LATEST, BEST) if (address := run.removed.commit(which)) is not None]
     return {address: record for address, record in ancestors(read, starts).items() if record is not nothing}, missing
 
 
@@ -179,7 +206,7 @@ def _check_commit(doors: Doors, address: Address, record: CommitRecord, broken: 
 
 def _check_checkpoints(doors: Doors, commits: dict[Address, CommitRecord], broken: set[Address]) -> Iterator[Finding]:
     """Every checkpoint, looked at once, and every chunk of those that are kept; who misses one is named by run, step and tensor."""
-    pruned = {name: _marked(doors, name) for name in runs.run_folders(doors.layout)}
+    pruned = all_marked_pruned(doors)
     looked_at: set[tuple[Address, bool]] = set()
     for address, record in commits.items():
         entry = record.checkpoint
@@ -207,17 +234,10 @@ def _check_checkpoints(doors: Doors, commits: dict[Address, CommitRecord], broke
             yield Finding(where, words, is_damage=True, address=lost[0])
 
 
-def _marked(doors: Doors, run: str) -> set[Address]:
-    try:
-        return marked_pruned(doors, run)
-    except OnyxError:  # the disk half has said it
-        return set()
-
-
 def _was_inherited_pruned(doors: Doors, commit: Address) -> bool:
-    """Whether a checkpoint was pruned by the run that the commit's run was forked from."""
+    """Whether a checkpoint was pruned by the run that the commit's run was forked from, or went with a run that was removed."""
     try:
-        return is_pruned(doors, commit)
+        return is_pruned(doors, commit) or went_with_its_run(doors, commit)
     except OnyxError:
         return False
 

@@ -1,34 +1,35 @@
 """gc: retention enforced, what nothing refers to swept, the trash emptied of what has had its grace.
 
-Mark, then sweep. Everything is live that a ref, a run, or a commit that these lead to names; of a manifest that is pruned in
-every run that has it, its chunks are not. What cannot be read makes the mark incomplete, and then nothing is swept: unknown is kept.
+Mark (`marking.py`), then sweep. Everything is live that a ref, a run, or a commit that these lead to names; of a manifest that is pruned
+in every run that has it, its chunks are not. What cannot be read makes the mark incomplete, and then nothing is swept: unknown is kept.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TypeVar
 
 from onyxstore.disk import files
 from onyxstore.disk.linefile import read_value, replace_value
-from onyxstore.disk.locks import is_locked, sweeping
-from onyxstore.disk.refs import HEAD
+from onyxstore.disk.locks import sweeping
 from onyxstore.disk.sweep import SweepPlan, execute_sweep, plan_sweep
+from onyxstore.disk.trash import Discarded
 from onyxstore.errors import CorruptFile, DiskFull, OnyxError, PlanSpent, StoreBusy
 from onyxstore.hashing import Address, short
 from onyxstore.history import runs
-from onyxstore.history.commits import CommitRecord
-from onyxstore.history.graph import ancestors
-from onyxstore.history.metrics.log import Log, read_list
-from onyxstore.history.metrics.sealed import decode_list
-from onyxstore.history.metrics.series import artifacts_of
-from onyxstore.history.retention import read_marks, read_pruned
+from onyxstore.history.purged import read_purged_addresses
+from onyxstore.history.retention import read_marks
 from onyxstore.names import fold
 from onyxstore.store.doors import Doors
+from onyxstore.store.explaining import Verdict, explain, is_live
+from onyxstore.store.marking import mark, reach
+from onyxstore.store.removed import removed_folders
+from onyxstore.store.removing import finish_removals
 from onyxstore.store.retaining import RunRetention, mark_run, protected_manifests, retain, run_retention
-from onyxstore.store.trees import manifest_chunks, manifest_objects
 
 T = TypeVar("T")
 
@@ -40,16 +41,6 @@ BACKGROUND_PATIENCE = 2.0
 
 GARBAGE_SHARE = 0.1
 """Part of the packs' bytes that may be garbage before the saver sweeps."""
-
-
-@dataclass
-class Mark:
-    """What is live: objects, chunks; chunks that only pruned manifests name; and what could not be read."""
-
-    objects: set[Address] = field(default_factory=set)
-    chunks: set[Address] = field(default_factory=set)
-    dropped: set[Address] = field(default_factory=set)
-    unreadable: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -85,22 +76,29 @@ class GcPlan:
         """Checkpoints that would be pruned."""
         return sum(len(each.plan.pruned) for each in self.retention)
 
+    def explain(self) -> tuple[Verdict, ...]:
+        """Why each checkpoint is kept or dropped, and the bytes that only it needs: as of now, so before `execute`."""
+        return explain(self._doors)
+
     def execute(self, patience: float = COMMAND_PATIENCE) -> GcReport:
         """Prunes, sweeps and empties; looks again at what is live once it holds the store's lock. PlanSpent, StoreBusy."""
         if self._spent:
             raise PlanSpent("gc")
         doors = self._doors
-        emptied = doors.trash.empty(older_than_days=doors.settings.trash_days)
         with sweeping(doors.layout.locks, patience):
             self._spent = True
+            with contextlib.suppress(DiskFull):
+                finish_removals(doors)
+            emptied, leaving = _empty_trash(doors, doors.settings.trash_days)
             try:
                 pruned = _prune(doors)
             except DiskFull:
                 # A mark needs some bytes, which the disk no longer has.
-                emptied += doors.trash.empty()
-                _sweep(doors)
+                more, also_leaving = _empty_trash(doors)
+                emptied, leaving = emptied + more, leaving | also_leaving
+                _sweep(doors, leaving)
                 pruned = _prune(doors)
-            done, unreadable = _sweep(doors)
+            done, unreadable = _sweep(doors, leaving)
         # Again: with no grace at all, what was just set aside goes too.
         emptied += doors.trash.empty(older_than_days=doors.settings.trash_days)
         return GcReport(pruned, done.freed, done.to_trash, emptied, unreadable)
@@ -121,7 +119,8 @@ def plan_gc(doors: Doors) -> GcPlan:
     """What a gc would do at this moment."""
     retention = tuple(_retention(doors))
     also = {fold(each.run): set(each.plan.pruned) for each in retention}
-    sweep, unreadable = _plan_sweep(doors, also)
+    expired = _runs_in(doors, doors.trash.older(doors.settings.trash_days))
+    sweep, unreadable = _plan_sweep(doors, also, reach(doors, expired), without=expired)
     return GcPlan(retention, sweep, doors.trash.expired(doors.settings.trash_days), unreadable, doors)
 
 
@@ -144,8 +143,7 @@ def with_room(doors: Doors, write: Callable[[], T]) -> T:
     try:
         return write()
     except DiskFull:
-        emptied = doors.trash.empty()
-        if not _free_dropped(doors) + emptied:
+        if not _make_room(doors):
             raise
     return write()
 
@@ -158,33 +156,6 @@ def garbage_estimate(doors: Doors) -> int:
     )
 
 
-def mark(doors: Doors, also_pruned: Mapping[str, set[Address]] | None = None) -> Mark:
-    """What is live; `also_pruned` are manifests by folded run name to be looked at as pruned already."""
-    found = Mark()
-    pruned = _pruned_by_run(doors, found)
-    for name, also in (also_pruned or {}).items():
-        pruned[name] |= also
-    roots = _roots(doors, found)
-    commits = ancestors(lambda each: _read(doors, each, found), roots)
-    # What a ref names or a fork starts from is kept, whatever a mark says: it may have been made in the moment before a tag.
-    kept = {checkpoint.manifest for root in roots if (checkpoint := commits[root].checkpoint) is not None}
-    dropped: set[Address] = set()
-    for address, record in commits.items():
-        found.objects.add(address)
-        found.objects.update(_named_by(record))
-        if record.checkpoint is not None:
-            gone = record.checkpoint.manifest in pruned.get(fold(record.run), set())
-            (dropped if gone else kept).add(record.checkpoint.manifest)
-    for manifest in kept | dropped:
-        try:
-            found.objects.update(manifest_objects(doors.objects, manifest))
-            (found.chunks if manifest in kept else found.dropped).update(manifest_chunks(doors.objects, manifest))
-        except OnyxError as error:
-            found.unreadable.append(str(error))
-    found.dropped -= found.chunks
-    return found
-
-
 def _free_dropped(doors: Doors) -> int:
     """Sweeps what retention dropped, unless others are committing at this moment; the bytes that this freed."""
     try:
@@ -192,6 +163,28 @@ def _free_dropped(doors: Doors) -> int:
             return _sweep(doors, loose=False)[0].freed
     except StoreBusy:
         return 0
+
+
+def _make_room(doors: Doors) -> int:
+    """Empties the trash, and frees what that and retention gave up; while others commit the trash alone. The bytes that it freed."""
+    try:
+        with sweeping(doors.layout.locks, BACKGROUND_PATIENCE):
+            emptied, leaving = _empty_trash(doors)
+            return emptied + _sweep(doors, leaving, loose=False)[0].freed
+    except StoreBusy:
+        return doors.trash.empty()
+
+
+def _empty_trash(doors: Doors, older_than_days: float = 0.0) -> tuple[int, set[Address]]:
+    """Empties the trash; the bytes that this freed, and what the runs that lay there led to: a sweep need not set that aside again."""
+    batches = doors.trash.older(older_than_days)
+    leaving = reach(doors, _runs_in(doors, batches))
+    return sum(map(doors.trash.discard, batches)), leaving
+
+
+def _runs_in(doors: Doors, batches: Sequence[Discarded]) -> set[Path]:
+    """The folders of the runs that lie in these batches of the trash."""
+    return {folder for batch, folder in removed_folders(doors) if batch in batches}
 
 
 def _prune(doors: Doors) -> int:
@@ -203,10 +196,11 @@ def _prune(doors: Doors) -> int:
     return sum(len(each.plan.pruned) for each in planned)
 
 
-def _sweep(doors: Doors, *, loose: bool = True) -> tuple[SweepPlan, tuple[str, ...]]:
+def _sweep(doors: Doors, leaving: AbstractSet[Address] = frozenset(), *, loose: bool = True) -> tuple[SweepPlan, tuple[str, ...]]:
     """Sweeps, and notes when; what was done, and what could not be read, since which nothing was. Under the store's lock."""
     now = files.clock(doors.layout.tmp)
-    plan, unreadable = _plan_sweep(doors, loose=loose)
+    # A purge that was interrupted is finished here too, as far as a sweep goes.
+    plan, unreadable = _plan_sweep(doors, leaving=leaving | read_purged_addresses(doors.layout), loose=loose)
     if unreadable:
         return plan, unreadable
     done = execute_sweep(plan, doors.objects, doors.layout, doors.trash)
@@ -222,7 +216,7 @@ def _retention(doors: Doors) -> list[RunRetention]:
         planned = [
             run_retention(doors, state, protected)
             for state in doors.states()
-            if state.status != "running" and not is_locked(doors.layout.run(state.name) / "lock")
+            if not is_live(doors, state)
         ]
     except OnyxError:  # the mark, which reads the same, says what it is
         return []
@@ -230,68 +224,20 @@ def _retention(doors: Doors) -> list[RunRetention]:
 
 
 def _plan_sweep(
-    doors: Doors, also_pruned: Mapping[str, set[Address]] | None = None, *, loose: bool = True
+    doors: Doors,
+    also_pruned: Mapping[str, set[Address]] | None = None,
+    leaving: AbstractSet[Address] = frozenset(),
+    *,
+    without: AbstractSet[Path] = frozenset(),
+    loose: bool = True,
 ) -> tuple[SweepPlan, tuple[str, ...]]:
-    found = mark(doors, also_pruned)
+    """What can go, and what could not be read; `leaving` goes at once as far as nobody else needs it."""
+    found = mark(doors, also_pruned, without)
     if found.unreadable:
         return SweepPlan(), tuple(found.unreadable)
-    plan = plan_sweep(doors.objects, doors.layout, found.objects, found.chunks, found.dropped)
+    dropped = found.dropped | (leaving - found.objects - found.chunks)
+    plan = plan_sweep(doors.objects, doors.layout, found.objects, found.chunks, dropped)
     return (plan if loose else replace(plan, loose=(), packs=tuple(pack for pack in plan.packs if not pack.to_trash))), ()
-
-
-def _roots(doors: Doors, found: Mark) -> list[Address]:
-    """Commits that refs and runs name; what else runs name is marked on the way."""
-    starts: list[Address] = []
-    for name in [HEAD, *doors.refs.names()]:
-        try:
-            address = doors.refs.commit(name)
-        except CorruptFile as error:
-            found.unreadable.append(str(error))
-        else:
-            starts += [address] if address else []
-    for name in runs.run_folders(doors.layout):
-        try:
-            state = runs.read_state(doors.layout, name)
-            log = doors.log(name)
-        except OnyxError as error:
-            found.unreadable.append(str(error))
-            continue
-        starts += [state.parent] if state.parent else []
-        found.objects.update(each for attempt in state.attempts for each in (attempt.code, attempt.environment) if each)
-        found.objects.update(each.segment for each in decode_list(read_list(doors.layout.runs / name)).segments)
-        found.objects.update(_artifacts(log))
-        found.unreadable.extend(f"run {state.name}: {words}" for words in log.damage)
-    return starts
-
-
-def _pruned_by_run(doors: Doors, found: Mark) -> dict[str, set[Address]]:
-    pruned: dict[str, set[Address]] = {}
-    for name in runs.run_folders(doors.layout):
-        try:
-            pruned[name] = read_pruned(doors.layout.runs / name)
-        except OnyxError as error:
-            found.unreadable.append(str(error))
-    return pruned
-
-
-def _artifacts(log: Log) -> Iterator[Address]:
-    """All artifacts in a log, those off the line too."""
-    for superseded in (False, True):
-        yield from (artifact.address for artifact in artifacts_of(log, superseded=superseded))
-
-
-def _read(doors: Doors, address: Address, found: Mark) -> CommitRecord:
-    try:
-        return doors.commit(address)
-    except OnyxError as error:
-        found.unreadable.append(str(error))
-        return CommitRecord(run="", parents=(), message="", time=0)
-
-
-def _named_by(record: CommitRecord) -> Iterator[Address]:
-    yield from (each for config in record.configs.values() for each in (config.snapshot, config.value))
-    yield from (artifact.address for artifact in record.artifacts)
-    yield from (each for each in (record.code, record.environment) if each)
 
 
 def _last_swept(doors: Doors) -> int:

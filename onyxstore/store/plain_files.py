@@ -21,7 +21,15 @@ from onyxstore.disk import files
 from onyxstore.errors import BadFile, CorruptFile
 from onyxstore.hashing import Buffer, address_of
 from onyxstore.history.checkpoints.manifest import CommittedFile, TreeObject
-from onyxstore.history.checkpoints.safetensors_file import decode_header, encode_file, has_word_for, header_length, rebuild_file
+from onyxstore.history.checkpoints.safetensors_file import (
+    LENGTH_BYTES,
+    FileHeader,
+    decode_header,
+    encode_file,
+    has_word_for,
+    header_length,
+    rebuild_file,
+)
 from onyxstore.history.checkpoints.tensors import Leaf, gather
 from onyxstore.history.checkpoints.tree_decoding import list_tensors
 from onyxstore.history.checkpoints.walk import Path as TreePath
@@ -41,16 +49,21 @@ def read_safetensors(doors: Doors, path: Path) -> Trees:
     name = check_relative_path("file", path_from(doors.layout.folder, path))
     fd = open_foreign(path, "safetensors file")
     try:
-        size = files.size_of(fd)
-        length = header_length(files.read_at(fd, 0, 8), size, str(path))
-        header = decode_header(files.read_at(fd, 8, length), str(path), size)
+        header = read_header(fd, path)
         leaves = {}
         for tensor in header.tensors:
-            data = np.frombuffer(files.read_at(fd, 8 + length + tensor.offset, tensor.size), np.uint8)
+            data = np.frombuffer(files.read_at(fd, header.data_offset + tensor.offset, tensor.size), np.uint8)
             leaves[tensor.name] = Leaf(tensor.dtype, tensor.shape, data.data, "torch.tensor")
     finally:
         files.close(fd)
     return Trees(state=leaves, file=CommittedFile(name, address_of(header.raw)), header=header.raw)
+
+
+def read_header(fd: int, path: Path) -> FileHeader:
+    """What an open `.safetensors` file says that it holds; BadFile."""
+    size = files.size_of(fd)
+    length = header_length(files.read_at(fd, 0, LENGTH_BYTES), size, str(path))
+    return decode_header(files.read_at(fd, LENGTH_BYTES, length), str(path), size)
 
 
 def path_from(folder: Path, file: Path) -> str:

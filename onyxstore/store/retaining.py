@@ -6,20 +6,25 @@ and forks protect.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from onyxstore.disk import files
 from onyxstore.disk.refs import TAGS
-from onyxstore.errors import NotHere
+from onyxstore.errors import Damage, DiskError, NotHere
 from onyxstore.hashing import Address
+from onyxstore.history import runs
 from onyxstore.history.commits import CommitRecord
 from onyxstore.history.graph import first_parents
 from onyxstore.history.retention import PruneMark, RetentionPlan, append_marks, plan_retention, read_marks, read_pruned
 from onyxstore.history.runs import RunState
+from onyxstore.names import fold
 from onyxstore.store.doors import Doors
+from onyxstore.store.removed import removed_folders
 
 _log = logging.getLogger("onyxstore")
 
@@ -34,21 +39,57 @@ class RunRetention:
 
 
 def is_pruned(doors: Doors, commit: Address) -> bool:
-    """Whether a commit's checkpoint was pruned, by its run or by one before it on the line that carries the checkpoint."""
+    """Whether a commit's checkpoint was pruned, by its run or one before it on the line that carries the checkpoint, or went with them."""
+    carriers = _carriers(doors, commit)
+    if any(manifest in marked_pruned(doors, run) for run, (manifest, _) in carriers.items()):
+        return True
+    return not any(runs.run_exists(doors.layout, run) for run in carriers) and went_with_its_run(doors, commit)
+
+
+def went_with_its_run(doors: Doors, commit: Address) -> bool:
+    """Whether a commit's checkpoint was kept by runs alone that were removed for good; the commit is there since another needs it."""
+    carriers = _carriers(doors, commit)
+    for run, (_, address) in carriers.items():
+        # A run of the same name may be another.
+        if runs.run_exists(doors.layout, run) and any(address == each for each, _ in doors.line(run)):
+            return False
+    in_trash = {folder.name for _, folder in removed_folders(doors)}
+    protected = protected_manifests(doors)
+    return bool(carriers) and not any(manifest in protected or fold(run) in in_trash for run, (manifest, _) in carriers.items())
+
+
+def _carriers(doors: Doors, commit: Address) -> dict[str, tuple[Address, Address]]:
+    """The runs that carry the commit's checkpoint, back to the one that saved it: the manifest, and the run's newest such commit."""
     wanted = doors.commit(commit).checkpoint
-    if wanted is None:
-        return False
-    carriers: dict[str, None] = {}
-    for _, record in first_parents(doors.commit, commit):
-        if record.checkpoint is None or record.checkpoint.manifest != wanted.manifest:
+    carriers: dict[str, tuple[Address, Address]] = {}
+    for address, record in first_parents(doors.commit, commit):
+        if wanted is None or record.checkpoint is None or record.checkpoint.manifest != wanted.manifest:
             break
-        carriers[record.run] = None
-    return any(wanted.manifest in marked_pruned(doors, run) for run in carriers)
+        carriers.setdefault(record.run, (wanted.manifest, address))
+    return carriers
 
 
 def marked_pruned(doors: Doors, run: str) -> set[Address]:
-    """The run's manifests that were pruned by their last readable mark: it explains what is missing. A sweep doubts more."""
-    last = {mark.manifest: mark.pruned for mark in read_marks(doors.layout.run(run))}
+    """The run's manifests that were pruned by their last readable mark: it explains what is missing. A sweep doubts more.
+
+    Of a run that is in the trash, and in its place no other, by the marks there.
+    """
+    if runs.run_exists(doors.layout, run):
+        return _last_marks(doors.layout.run(run))
+    return set().union(*(_last_marks(folder) for _, folder in removed_folders(doors) if folder.name == fold(run)))
+
+
+def all_marked_pruned(doors: Doors) -> dict[str, set[Address]]:
+    """The same for all runs by their folded names, here and in the trash: of several that had one name, what any of them marked."""
+    found: dict[str, set[Address]] = {}
+    for folder in (*(doors.layout.runs / name for name in runs.run_folders(doors.layout)), *(each for _, each in removed_folders(doors))):
+        with contextlib.suppress(Damage, DiskError):  # fsck's other half says it
+            found[folder.name] = found.get(folder.name, set()) | _last_marks(folder)
+    return found
+
+
+def _last_marks(folder: Path) -> set[Address]:
+    last = {mark.manifest: mark.pruned for mark in read_marks(folder)}
     return {manifest for manifest, pruned in last.items() if pruned}
 
 

@@ -2,7 +2,7 @@
 
 Tried in this order: HEAD, `latest`, `best`, a tag, a run (its latest), `RUN@latest`, `RUN@best`, `RUN@step:N`, `RUN@epoch:N`, and
 a prefix of 4 or more digits of an address. Behind any of them `~N` goes N first parents back, and behind a ref `@{N}` goes back
-N moves of it.
+N moves of it, behind one that is gone too. When HEAD named a run then, that is the commit which the run had come to when HEAD left it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from onyxstore.disk import files
-from onyxstore.disk.refs import BEST, HEAD, LATEST, run_ref, tag_ref
+from onyxstore.disk.refs import BEST, HEAD, LATEST, RUNS, TAGS, run_ref, tag_ref
 from onyxstore.errors import AmbiguousRevision, BadInput, BadName, CorruptObject, ObjectMissing, UnknownRevision
 from onyxstore.hashing import Address, short
 from onyxstore.history import runs
@@ -66,6 +66,34 @@ def find_ref(doors: Doors, text: str) -> str | None:
     return None
 
 
+def find_logged_ref(doors: Doors, text: str) -> str | None:
+    """The ref that `text` names, or named before it was taken away: one whose moves are known."""
+    name = find_ref(doors, text)
+    if name is not None:
+        return name
+    base, _, which = text.partition("@")
+    try:
+        check_run_name(base if which else text)
+    except BadName:
+        return None
+    gone = [tag_ref(fold(base))] if not which else []
+    gone += [run_ref(fold(base), which or LATEST)] if which in {"", LATEST, BEST} else []
+    logged = doors.refs.logged_names()
+    return next((name for name in gone if name in logged), None)
+
+
+def typed_ref(doors: Doors, name: str) -> str:
+    """A ref's name as one types it."""
+    kind, _, rest = name.partition("/")
+    if kind == TAGS:
+        held = [doors.refs.read(name), *(move.new or move.old for move in reversed(doors.refs.moves(name)))]
+        return next((str(ref["name"]) for ref in held if ref is not None and "name" in ref), rest)
+    run, _, which = rest.partition("/")
+    if kind != RUNS:
+        return name
+    return f"{doors.state(run).name if runs.run_exists(doors.layout, run) else run}@{which}"
+
+
 def known_names(doors: Doors) -> list[str]:
     """Every run, tag and fixed name that a revision can begin with."""
     tags = [str(ref.get("name", name)) for name in doors.refs.names() if name.startswith("tags/") and (ref := doors.refs.read(name))]
@@ -109,15 +137,29 @@ def _back(doors: Doors, revision: str, start: Address, count: int) -> Address:
 
 
 def _moves_back(doors: Doors, revision: str, base: str, count: int) -> Address:
-    name = find_ref(doors, base)
+    name = find_logged_ref(doors, base)
     if name is None:
         raise UnknownRevision(revision, near(base, known_names(doors)), f"'{base}' is no ref")
-    held = [move.new for move in reversed(doors.refs.moves(name))]
-    if count >= len(held):
-        raise UnknownRevision(revision, why=f"'{base}' moved {len(held)} times" if len(held) != 1 else f"'{base}' moved only once")
-    ref = held[count]
+    moves = doors.refs.moves(name)[::-1]
+    if count >= len(moves):
+        raise UnknownRevision(revision, why=f"'{base}' moved {len(moves)} times" if len(moves) != 1 else f"'{base}' moved only once")
+    ref = moves[count].new
+    if ref is not None and "run" in ref:
+        left = moves[count - 1].time if count else None
+        return _when_left(doors, revision, str(ref["run"]), left)
     if ref is None or "commit" not in ref:
         raise UnknownRevision(revision, why=f"'{base}' named no commit then")
+    return Address(ref["commit"])
+
+
+def _when_left(doors: Doors, revision: str, run: str, left: int | None) -> Address:
+    """The commit that a run had come to when HEAD left it (ns; None: it has not)."""
+    name = run_ref(fold(run), LATEST)
+    before = [move.new for move in doors.refs.moves(name) if left is None or move.time <= left]
+    # The call that moved HEAD on may have been the one that took the run's refs away: what they held before that is meant.
+    ref = next((each for each in reversed(before) if each is not None), None)
+    if ref is None:
+        raise UnknownRevision(revision, why=f"HEAD named run '{run}' then, of which nothing is known any more")
     return Address(ref["commit"])
 
 

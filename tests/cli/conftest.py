@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import onyxstore.store.surroundings  # noqa: F401 - a Store imports it when it is asked to write: here, so that `stop` finds it
 from onyxstore.cli.app import run
 from onyxstore.frameworks import rng
 from onyxstore.store.store import Store

@@ -27,8 +27,25 @@ LINES = [
     ["runs", "--sort", "-"],
     ["runs", "--columns", ",,"],
     ["runs", "--columns", ESCAPES],
+    ["metrics", ESCAPES],
+    ["metrics", "base", ESCAPES],
+    ["metrics", "base", "-m", ESCAPES, "--plot"],
+    ["metrics", "base", "-n", "-1"],
+    ["metrics", "base", "--parquet", "train.yaml/below"],
     ["diff", "base", ""],
     ["diff", "--exit-code"],
+    ["diff", "base", "tuned", "--only", ESCAPES],
+    ["diff", "base", "tuned", "--tensors", "--only", ""],
+    ["cat", ESCAPES],
+    ["cat", ":"],
+    ["cat", f"base:{ESCAPES}"],
+    ["cat", "base:../../etc/passwd"],
+    ["cat", "0" * 64],
+    ["cat", f"base:{'x' * 10_000}"],
+    ["whence", ESCAPES],
+    ["whence", "huge.safetensors"],
+    ["whence", "."],
+    ["du", "--by", ""],
     ["tag", "", "base"],
     ["tag", ESCAPES, "base"],
     ["tag", "x" * 101, "base"],
@@ -60,6 +77,37 @@ LINES = [
     ["fsck", "--json", "extra"],
     ["gc", "--dry-run", "--dry-run", "--no"],
     ["status", "\x1b[31m"],
+    ["reflog", ESCAPES],
+    ["reflog", "../HEAD"],
+    ["reflog", "-n", "-1"],
+    ["undo", ESCAPES],
+    ["undo", "tags/paper"],
+    ["best", ESCAPES],
+    ["best", "base", "--by", ESCAPES, "--mode", "min"],
+    ["best", "base", "--by", "x" * 1000, "--mode", "min"],
+    ["note", "base", "-m", ESCAPES],
+    ["note", "base", "-m", "\udcff"],
+    ["note", "base", f"{ESCAPES}=1"],
+    ["note", "base", "=1"],
+    ["note", "base", "f1=" + "9" * 5000],
+    ["note", "base", "f1=1e999999"],
+    ["note", "base", "--metrics", "/dev/zero"],
+    ["note", "base", "--metrics", "noise.pt"],
+    ["rm", "--yes", ESCAPES],
+    ["rm", "--yes", "../../format"],
+    ["rm", "--yes", "base", "base", "BASE"],
+    ["restore", ESCAPES],
+    ["restore", "../../format"],
+    ["restore", "0"],
+    ["purge", "--yes", ESCAPES],
+    ["purge", "--yes", "../../format"],
+    ["purge", "--yes", "0" * 64],
+    ["purge", "--yes", "--trash", "base", "base"],
+    ["settings", ESCAPES],
+    ["settings", "best_metric", ESCAPES],
+    ["settings", "best_metric", "\udcff"],
+    ["settings", "trash_days", "1e400"],
+    ["settings", "max_checkpoints", "9" * 5000],
 ]
 
 
@@ -90,7 +138,12 @@ def test_a_line_that_makes_no_sense_is_answered_in_a_line(onyx, line):
 
 
 VERBS = [["log"], ["log", "--json"], ["show", "base"], ["runs"], ["runs", "--json"], ["diff", "base", "tuned"], ["status"], ["tag"]]
+VERBS += [["diff", "base", "tuned", "--tensors"], ["diff", "base"], ["cat", "base:weight"], ["cat", "base@best"]]
+VERBS += [["du"], ["du", "--json"], ["gc", "-n", "--explain"], ["whence", "m.safetensors"]]
 VERBS += [["checkout", "base@best", "--to", "out"], ["gc", "-n"], ["fsck"], ["fsck", "--json"], ["commit", "-m", "x"]]
+VERBS += [["reflog"], ["reflog", "base"], ["undo", "-n"], ["undo"], ["best", "base"], ["note", "base"], ["note", "base", "f1=1"]]
+VERBS += [["rm", "-n", "base"], ["restore"], ["restore", "base"], ["purge", "-n", "base"], ["settings"], ["settings", "trash_days", "3"]]
+VERBS += [["rm", "--yes", "base"], ["purge", "--yes", "--trash"]]
 
 
 def overwrite(path: Path) -> None:
@@ -124,6 +177,8 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_store_is_answered_for_in_lines(onyx, trained, damage):
+    onyx("checkout", "base", "--to", ".")
+    shutil.move("base.safetensors", "m.safetensors")
     damage(trained)
     for verb in VERBS:
         check_answer(onyx(*verb))
@@ -137,7 +192,9 @@ def test_names_from_others_do_not_speak_to_the_terminal(onyx, empty):
         run.save_checkpoint(state={ESCAPES: {ESCAPES: np.zeros(3)}, "model": {"a\nb": np.ones(2)}}, wait=True)
         run.log_artifact("sample.txt", ESCAPES.encode(), kind=ESCAPES)
         run.commit(f"by hand {ESCAPES}\n\nsecond {ESCAPES}")
-    for verb in (["log"], ["log", "--oneline"], ["show", "run"], ["show", "run", "--json"], ["runs"], ["diff", "run~2", "run"]):
+    verbs = [["log"], ["log", "--oneline"], ["show", "run"], ["show", "run", "--json"], ["runs"], ["diff", "run~2", "run", "--tensors"]]
+    verbs += [["du"], ["gc", "-n", "--explain"], ["cat", "run"], ["cat", "run:a\nb"], ["cat", "run:sample.txt", "--json"]]
+    for verb in verbs:
         done = onyx(*verb)
         check_answer(done)
         assert done.status == 0, done.err

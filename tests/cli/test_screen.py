@@ -55,6 +55,13 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch):
     assert (off_a_terminal, on_one, unwanted, not_unwanted, screen.has_colour()) == (False, True, False, True, False)
 
 
+def test_bytes_go_to_stdout_as_they_are_after_what_was_written_before(capfdbinary):
+    screen.write(["one"])
+    screen.write_bytes([b"\x1b\xff", memoryview(b"\n\r")])
+    screen.flush()
+    assert capfdbinary.readouterr().out == b"one\n\x1b\xff\n\r"
+
+
 def test_data_goes_to_stdout_and_words_to_stderr(capsys):
     screen.write(["one", ["t", "wo"]])
     screen.say("three\x07")

@@ -34,15 +34,20 @@ class Mask:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.numbers: dict[str, int] = {}
+        self.known: set[str] = set()
 
     def __call__(self, text: str) -> str:
-        known = {path.parent.name + path.name for path in self.folder.glob(".onyx/objects/*/*")}
-        shorts = {address[:10] for address in known}
+        # Those too that a purge has removed since.
+        self.known |= {(path.parent.name + path.name)[:10] for path in self.folder.glob(".onyx/objects/*/*")}
+        shorts = self.known
         number = lambda found: self._number(found[0]) if found[0][:10] in shorts else found[0]  # noqa: E731
         text = re.sub(r"\b(?:[0-9a-f]{10}|[0-9a-f]{64})\b", number, text)
         text = re.sub(r"\b\d+(\.\d+)? (ms|s)$", "N s", text, flags=re.MULTILINE)
+        text = re.sub(r"\bcall:[0-9a-f]{16}\b", "call:N", text)
         # Compressed sizes depend on the digits of addresses.
         text = re.sub(r"(read \d+ objects and \d+ chunks, )[\d.]+ kB", r"\1N kB", text)
+        text = re.sub(r"[\d.]+ kB(?= that nothing else| for good|  removed|  stays|  what only)", "N kB", text)
+        text = re.sub(r"(purged \d+ objects?, )[\d.]+ kB", r"\1N kB", text)
         text = re.sub(r'("bytes": )\d{6,}', r"\1N", text)
         text = re.sub(r'("\w+_seconds": ).*?(,?)$', r"\1N\2", text, flags=re.MULTILINE)
         return text.replace(str(self.folder), "/folder")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from onyxstore.disk import files, locks
-from onyxstore.disk.locks import is_locked, lock, pinned, sweeping, try_lock
+from onyxstore.disk.locks import is_locked, lock, pinned, sweeping, try_lock, try_lock_there
 from onyxstore.errors import DiskError, ReadOnly, StoreBusy
 
 HOLD = """
@@ -81,6 +81,17 @@ def test_a_lock_excludes_also_within_one_process(path):
     held.release()
     held.release()
     assert is_free(path)
+
+
+def test_a_lock_in_a_folder_that_somebody_took_away_is_not_had_and_makes_none(tmp_path):
+    path = tmp_path / "run" / "lock"
+    assert (try_lock_there(path), path.parent.exists()) == (None, False)
+    held = try_lock(path)
+    assert try_lock_there(path) is None
+    held.release()
+    again = try_lock_there(path)
+    assert is_locked(path)
+    again.release()
 
 
 def test_a_killed_holder_lets_go(path, start_python):

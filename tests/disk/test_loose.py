@@ -104,6 +104,28 @@ def test_objects_are_listed_in_order_and_other_files_are_none(objects, layout):
     assert objects.stored_size(addresses[0]) == layout.object(addresses[0]).stat().st_size
 
 
+@pytest.mark.parametrize("size", [0, 1, 100_000])
+def test_an_object_says_its_size_without_being_read(objects, size, monkeypatch):
+    address = objects.put(bytes(size))
+    monkeypatch.setattr(files, "read_bounded", None)
+    assert objects.raw_size(address) == size
+
+
+def test_a_size_that_cannot_be_read_is_damage(objects, layout):
+    address = objects.put(b"some words")
+    with pytest.raises(ObjectMissing):
+        objects.raw_size(address_of(b"others"))
+    streamed = zstandard.ZstdCompressor(write_content_size=False).compress(b"some words")
+    for noise in (b"", b"noise", streamed):
+        layout.object(address).write_bytes(noise)
+        with pytest.raises(CorruptObject):
+            objects.raw_size(address)
+    layout.object(address).unlink()
+    layout.object(address).mkdir()
+    with pytest.raises(CorruptObject):
+        objects.raw_size(address)
+
+
 def test_nothing_that_is_missing_is_invented(objects):
     address = Address("0" * 64)
     for read in (objects.get, lambda address: list(objects.stream(address))):

@@ -150,6 +150,23 @@ def test_a_chunk_says_what_it_takes_in_its_pack(objects):
     assert (sizes[0] < 400, 3000 < sizes[1] < 4200) == (True, True)
 
 
+def test_all_chunks_say_at_once_what_they_take(objects):
+    assert objects.stored_sizes() == {}
+    tensors = [tensor(noise(seed), cut=1000) for seed in range(2)]
+    for each in tensors:
+        objects.put_tensors([each])
+    addresses = [address for each in tensors for address, _ in each.chunks]
+    assert objects.stored_sizes() == {address: objects.find_stored_size(address) for address in addresses}
+
+
+def test_a_chunk_says_how_large_it_is(objects):
+    stored = tensor(noise(0), cut=1500)
+    objects.put_tensors([stored])
+    assert [objects.chunk_size(address) for address, _ in stored.chunks] == [1500, 1500, 1000]
+    with pytest.raises(ObjectMissing):
+        objects.chunk_size(address_of(b"x"))
+
+
 def test_threads_may_read_and_write_together(objects):
     stored = [tensor(noise(seed)) for seed in range(16)]
     wrong = []

@@ -12,7 +12,7 @@ from onyxstore.disk import files, refs
 from onyxstore.disk.layout import create_layout
 from onyxstore.disk.linefile import replace_value
 from onyxstore.disk.locks import try_lock
-from onyxstore.disk.refs import BEST, HEAD, LATEST, Reason, Refs, run_ref, swap, tag_ref, to
+from onyxstore.disk.refs import BEST, HEAD, LATEST, Reason, Refs, is_call, new_call, run_ref, swap, tag_ref, to
 from onyxstore.errors import CorruptFile, DiskError, DiskFull, RefConflict, StoreBusy
 
 A, B, C = ({"commit": letter * 64} for letter in "abc")
@@ -63,7 +63,7 @@ def test_names_are_those_of_refs_and_head_is_none_of_them(store, layout):
      "tags/a\n", "runs/a", "runs/a/other", "runs/../latest", "runs/a/latest/", "latest\0", "best ", "tags/" + "a" * 101, "tags/é"],
 )  # fmt: skip
 def test_a_name_that_is_no_ref_becomes_no_path(store, layout, name):
-    for use in (store.read, store.moves, store.recall, store.forget, lambda name: store.update({name: to(A)}, WHY)):
+    for use in (store.read, store.moves, store.recall, lambda name: store.update({name: to(A)}, WHY)):
         with pytest.raises(ValueError, match="is no ref"):
             use(name)
     assert [path for path in layout.refs.rglob("*") if path.is_file()] == []
@@ -142,12 +142,10 @@ def test_what_stays_is_not_moved(store, layout):
     assert (steps(store, LATEST), path_of(layout, LATEST).stat(), store.logged_names()) == ([(None, A)], before, ["latest"])
 
 
-def test_a_forgotten_ref_leaves_nothing(store):
-    name = run_ref("a", BEST)
-    store.update({name: to(A)}, WHY)
-    store.forget(name)
-    store.forget(name)
-    assert (store.read(name), store.moves(name), store.logged_names()) == (None, [], [])
+def test_each_call_has_an_id_of_its_own_that_no_run_can_be_called():
+    calls = {new_call() for _ in range(100)}
+    assert (len(calls), all(map(is_call, calls))) == (100, True)
+    assert [text for text in ("", "commit", "call", "call-0123456789abcdef", "call:0123", f"{min(calls)}0") if is_call(text)] == []
 
 
 def test_the_reflog_is_on_disk_before_the_ref_and_the_ref_before_the_call_returns(store, layout, monkeypatch):

@@ -54,6 +54,17 @@ def disk(layout):
     return Disk(layout)
 
 
+def test_an_object_that_was_given_up_goes_at_once_and_another_to_the_trash(disk):
+    dropped, left = disk.objects.put(b"dropped"), disk.objects.put(b"left")
+    plan = disk.plan(dropped=[dropped])
+    assert ([address for address, _ in plan.gone], [address for address, _ in plan.loose]) == ([dropped], [left])
+    assert (plan.freed, plan.to_trash) == (plan.gone[0][1] + plan.loose[0][1], plan.loose[0][1])
+    disk.sweep(dropped=[dropped])
+    (batch,) = disk.trash.batches()
+    assert batch.paths == (f"objects/{left[:2]}/{left[2:]}",)
+    assert [disk.objects.has(address) for address in (dropped, left)] == [False, False]
+
+
 def test_when_all_is_live_there_is_nothing_to_do(disk):
     chunks, address = disk.put(1, 2), disk.objects.put(b"x")
     plan = disk.plan(live=[address], chunks=chunks)

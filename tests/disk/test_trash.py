@@ -1,6 +1,7 @@
 import pytest
 
 from onyxstore.disk import files, trash
+from onyxstore.disk.locks import try_lock
 from onyxstore.disk.trash import Discarded, Trash
 from onyxstore.errors import CorruptFile, NameTaken
 
@@ -108,6 +109,28 @@ def test_only_what_has_had_its_grace_is_removed(bin_, layout, clock):
     assert bin_.empty(older_than_days=1) == 0
     assert bin_.empty() == sizes[2]
     assert list(bin_.batches()) == []
+
+
+def test_a_batch_whose_run_somebody_holds_stays(bin_, layout):
+    paths = write(layout, "runs/a/state", "runs/a/lock", "packs/p")
+    set_aside(bin_, layout.runs / "a")
+    set_aside(bin_, paths[2])
+    first, second = bin_.batches()
+    held = try_lock(bin_.folder(first) / "runs" / "a" / "lock")
+    assert (bin_.empty(), list(bin_.batches())) == (7, [first])
+    held.release()
+    assert (bin_.empty(), list(bin_.batches())) == (23, [])
+    assert (bin_.discard(second), bin_.size(first)) == (0, 0)
+
+
+def test_a_removal_that_is_interrupted_leaves_no_run_that_looks_whole(bin_, layout, monkeypatch):
+    write(layout, "runs/a/state", "runs/a/lock", "runs/a/tail-000001")
+    set_aside(bin_, layout.runs / "a")
+    monkeypatch.setattr(files, "remove_folder", lambda _: pytest.fail("here comes the crash"))
+    with pytest.raises(pytest.fail.Exception):
+        bin_.empty()
+    (batch,) = bin_.batches()
+    assert batch.paths == ("runs/a/lock", "runs/a/tail-000001")
 
 
 def test_a_full_disk_is_emptied_without_staging_anything(bin_, layout, monkeypatch):

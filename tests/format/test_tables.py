@@ -154,7 +154,7 @@ def test_the_keys_of_a_run_and_its_statuses():
 
 def test_the_settings_and_their_defaults():
     listed = {row[0].strip("`"): row[1].strip("`") for row in tables("13. The rest")[0]}
-    defaults = {name: str(value).replace("None", "null").replace("True", "true") for name, value in vars(settings.Settings()).items()}
+    defaults = {name: str(value).replace("None", "null").replace("True", "true") for name, value in settings.Settings().by_name().items()}
     assert listed == defaults
 
 
@@ -187,7 +187,7 @@ def test_the_limits():
         "containers within one another in a tree; levels of JSON elsewhere": f"{walk.MAX_DEPTH}; {MAX_DEPTH}",
         "digits of an `int` tag": "4,000",
         "dimensions; bytes of a tensor": f"{tensors.MAX_DIMENSIONS}; 2^{tensors._LARGEST.bit_length() - 1}",
-        "settings": size(settings._LARGEST),
+        "settings": size(settings.LARGEST),
     }
 
 

@@ -16,7 +16,7 @@ from onyxstore.disk import files, locks
 from onyxstore.disk.layout import create_layout
 from onyxstore.disk.linefile import replace_value
 from onyxstore.disk.locks import is_locked, try_lock
-from onyxstore.errors import BadName, CorruptFile, RunIsLive
+from onyxstore.errors import BadName, CorruptFile, RunIsLive, UnknownName
 from onyxstore.hashing import address_of
 from onyxstore.history import runs
 from onyxstore.history.runs import (
@@ -28,6 +28,7 @@ from onyxstore.history.runs import (
     decode_state,
     encode_state,
     end_attempt,
+    is_run,
     lock_run,
     new_state,
     read_state,
@@ -321,6 +322,33 @@ def test_the_first_free_name_is_taken_and_gaps_are_filled(layout):
     lock.release()
     second.release()
     assert other == "a-5"
+
+
+@pytest.mark.parametrize("left", ["run_refs", "run_reflog"])
+def test_a_name_whose_refs_are_still_there_is_taken(layout, left):
+    folder = getattr(layout, left)("a")
+    folder.mkdir(parents=True)
+    name, lock = claim_name(layout, "a")
+    lock.release()
+    assert name == "a"
+    (folder / "latest").touch()
+    name, lock = claim_name(layout, "A")
+    lock.release()
+    assert name == "A-2"
+
+
+def test_a_run_that_goes_in_the_moment_before_its_lock_is_had_is_not_there(layout):
+    write_state(layout, new_state("a", created=5, status="finished"))
+    lock_run(layout, "a").release()
+    (layout.run("a") / "state").unlink()
+    with pytest.raises(UnknownName, match="the store has no run called 'a'"):
+        lock_run(layout, "a")
+    assert not is_locked(layout.run("a") / "lock")
+
+
+def test_any_text_may_be_asked_whether_it_is_a_run(layout):
+    write_state(layout, new_state("a", created=5, status="finished"))
+    assert [is_run(layout, text) for text in ("a", "A", "b", "", "../a", "best", "a/b")] == [True, True, False, False, False, False, False]
 
 
 def test_a_claim_that_died_before_it_wrote_anything_frees_the_name(layout):

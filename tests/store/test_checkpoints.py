@@ -89,6 +89,14 @@ def test_tensors_are_found_by_path_and_by_their_name_in_the_model(checkpoint):
     assert (tensors.stored("layer.weight").dtype, tensors.stored("layer.weight").shape) == ("float32", (4, 3))
 
 
+def test_a_tensor_is_summed_up_and_read_in_blocks_without_all_of_it(checkpoint):
+    tensors = checkpoint.tensors
+    summary = tensors.summary("model.layer.bias")
+    assert (summary.values, summary.min, summary.max, summary.mean, summary.first) == (3, 0, 2, 1.0, (0, 1, 2))
+    assert b"".join(tensors.blocks("layer.weight")) == tensors.read("layer.weight")
+    assert (tensors.place("layer.weight").dtype, tensors.path("layer.weight")) == ("float32", ("model", "layer.weight"))
+
+
 def test_a_name_of_two_tensors_means_the_one_whose_path_it_is(checkpoint):
     np.testing.assert_array_equal(checkpoint.tensors["layer.bias"], np.zeros(2))
 

@@ -77,7 +77,7 @@ def test_nan_is_nan():
 def test_the_command_line_is_one_change_however_many_words_differ(store):
     run(store, "a")
     commit = store.commit("a")
-    found = difference(Surrounded(commit, ["train.py", "--lr", "1"]), Surrounded(commit, ["train.py", "--name", "a b"]))
+    found = difference(store._doors, Surrounded(commit, ["train.py", "--lr", "1"]), Surrounded(commit, ["train.py", "--name", "a b"]))
     assert found.environment == (Change(("argv",), "changed", "train.py --lr 1", "train.py --name 'a b'"),)
 
 

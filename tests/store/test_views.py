@@ -62,9 +62,8 @@ def test_a_commit_of_a_run_that_is_gone_shows_nothing_of_one_that_has_its_name_n
         run.log_artifact("x", b"1")
         save(run, 0)
     store.tag("old", "a")
-    shutil.rmtree(store.folder / ".onyx" / "runs" / "a")
-    for which in ("latest", "best"):
-        store._doors.refs.forget(f"runs/a/{which}")
+    for folder in ("runs", "refs/runs", "reflog/runs"):
+        shutil.rmtree(store.folder / ".onyx" / folder / "a")
     assert dict(store.commit("old").metrics) == {}
     with store.start_run("a") as run:
         run.log({"loss": 7.0}, step=0)

@@ -21,6 +21,7 @@ config = ExperimentConfig(experiment_name="ads", experiment_id="exp_001", projec
 config.tracking_backend = ["local", "tensorboard", "mlflow", "wandb"]
 tracker = create_experiment_tracker(config)
 tracker.start_experiment()
+tracker.flush()  # all have started: W&B misses what ends while it does, which is said in shortcomings.md
 for epoch in range({EPOCHS}):
     for step in range({STEPS}):
         tracker.log_metrics({{"loss": epoch + step / 8}}, step=step, epoch=epoch)

@@ -20,7 +20,7 @@ from onyxstore.store.checkout import CheckoutOptions, CheckoutPlan
 PARTS = ["configs", "checkpoint", "model"]
 """What `--only` takes: those of `store/checkout.py`."""
 
-_STYLES = {"new": "good", "same": "faint", "changed": "odd", "lost": "bad"}
+_STYLES = {"new": "good", "same": "faint", "changed": "odd", "lost": "bad", "purged": "faint"}
 
 
 @verb(
@@ -44,7 +44,8 @@ def command(revision: str, to: Path | None, only: str | None, checkpoint: bool, 
     any tool loads, with the rest in NAME.state.safetensors and NAME.json; NAME is the revision. A .safetensors file that was
     committed comes back byte for byte. Code is never touched, and changed files are not overwritten without --force.
 
-    Each file is listed as 'new', 'same' (as it was already), 'changed' (the old content is in the store), or 'lost' (it is not).
+    Each file is listed as 'new', 'same' (as it was already), 'changed' (the old content is in the store), 'lost' (it is not), or
+    'purged': the store lacks it on purpose, and what lies there stays.
     """
     plan = open_store().plan_checkout(revision, CheckoutOptions(to=to, only=only, checkpoint=checkpoint, force=force))
     if not dry_run:

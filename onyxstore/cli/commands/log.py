@@ -15,6 +15,7 @@ from onyxstore.cli.library import open_store
 from onyxstore.cli.screen import Cell, Line, Painted
 from onyxstore.cli.table import Column, lay_out, terminal_width
 from onyxstore.cli.verb import json_option, verb
+from onyxstore.store.store import Store
 from onyxstore.store.views import Commit
 
 _AUTOMATIC = re.compile(r"start|finish|checkpoint(?: at step -?\d+)?")
@@ -42,16 +43,32 @@ def command(revision: str | None, show_all: bool, count: int | None, oneline: bo
     made by itself, one after another, are one line then, unless --all says otherwise.
     """
     store = open_store()
-    commits = store.commits(revision)
-    refs = refs_of(store)
+    folds = not as_json and revision is None and not show_all and screen.is_watched()
+    entries = _folded_entries(store, count) if folds else [[commit] for commit in store.commits(revision, count=count)]
+    refs = refs_of(store, [commit for entry in entries for commit in entry])
     if as_json:
-        write_json("commits", [commit_row(commit, refs) for commit in commits[:count]])
+        write_json("commits", [commit_row(commit, refs) for (commit,) in entries])
         return
-    if not commits:
+    if not entries and count != 0:
         screen.say("nothing was committed yet")
-    folds = revision is None and not show_all and screen.is_watched()
-    entries = (_folded(commits) if folds else [[commit] for commit in commits])[:count]
     pager.page(_lines(entries, refs) if oneline else _paragraphs(entries, refs, folds=folds))
+
+
+def _folded_entries(store: Store, count: int | None) -> list[list[Commit]]:
+    """The first `count` entries, all without it; of many commits no more are read than they are likely to take."""
+    wanted = None if count is None else 4 * count + 16
+    commits = store.commits(count=wanted)
+    entries = _folded(commits)
+    if count is None or wanted is None or len(commits) < wanted:
+        return entries[:count]
+    return [_to_its_end(entry) for entry in entries[:count]] if len(entries) >= count else _folded(store.commits())[:count]
+
+
+def _to_its_end(entry: list[Commit]) -> list[Commit]:
+    """An entry with those of its commits that were not read yet."""
+    while _is_automatic(entry[-1]) and (parents := entry[-1].parents[:1]) and parents[0].run == entry[0].run and _is_automatic(parents[0]):
+        entry.append(parents[0])
+    return entry
 
 
 def _folded(commits: Sequence[Commit]) -> list[list[Commit]]:
@@ -81,7 +98,8 @@ def _lines(entries: Sequence[Entry], refs: Refs) -> Iterator[Line]:
     for laid_out, entry in zip(lay_out(layout, rows, terminal_width()).lines, entries, strict=True):
         names = [name for commit in entry for name in refs.get(commit.address, []) if not name.endswith("@latest")]
         # The run stands in the same line, and its newest commit above all others of it.
-        yield [*laid_out, *decoration([name.removeprefix(entry[0].run) if "@" in name else name for name in names])]
+        marks: list[Cell] = [Painted(" [noted]", "odd")] if any(commit.notes for commit in entry) else []
+        yield [*laid_out, *marks, *decoration([name.removeprefix(entry[0].run) if "@" in name else name for name in names])]
 
 
 def _paragraphs(entries: Sequence[Entry], refs: Refs, *, folds: bool) -> Iterator[Line]:

@@ -15,9 +15,7 @@ from onyxstore.errors import NotHere
 from onyxstore.store.checkout import CheckoutOptions
 from onyxstore.store.store import Store
 from onyxstore.store.views import Commit
-
-_STATES = {"new": "missing", "same": "same", "changed": "changed", "lost": "changed"}
-"""What a checkout of HEAD would find of a file, as what became of it since HEAD."""
+from onyxstore.store.working import working_configs
 
 _STYLES = {"missing": "bad", "changed": "odd"}
 
@@ -51,12 +49,8 @@ def _head(store: Store) -> Commit | None:
 
 
 def _files(store: Store) -> list[Row]:
-    plan = store.plan_checkout("HEAD", CheckoutOptions(only="configs"))
-    paths = [str(file.path.relative_to(store.folder)) for file in plan.files]
-    return [
-        {"config": name, "path": path, "state": _STATES[file.state]}
-        for name, path, file in zip(plan.commit.config_entries, paths, plan.files, strict=True)
-    ]
+    configs = working_configs(store.plan_checkout("HEAD", CheckoutOptions(only="configs")), store.folder)
+    return [{"config": config.name, "path": config.path, "state": config.state} for config in configs]
 
 
 def _lines(head: Commit | None, files: Sequence[Row], running: Sequence[str]) -> Iterator[Line]:

@@ -61,6 +61,13 @@ class PackIndex:
             self.refresh()
             return {address for address in addresses if bytes.fromhex(address) not in self._places}
 
+    def stored_sizes(self) -> dict[Address, int]:
+        """Every chunk that there is at this moment, with its stored bytes in one of the packs that hold it; no pack is opened for it."""
+        with self._lock:
+            self.refresh()
+            tables = [self._tables[name] for name in sorted(self._tables)]
+        return {Address(key.hex()): table.stored(number) for table in tables for number, key in enumerate(table.keys)}
+
     def packs(self) -> Iterator[Pack]:
         """Every pack that is there at this moment, by name; one that goes away meanwhile is left out."""
         self.refresh()

@@ -10,6 +10,8 @@ seen everything that was there before it began.
 
 Lines carry their positions. A record that stands in two files is the same record (a tail is written again when its disk failed);
 a position that stands in none is lost, and said. Bytes of an unfinished line at the end of a tail were never acknowledged: a note.
+
+What needs columns imports them when they are asked for: numpy takes 90 ms, and whoever follows a tail can do without.
 """
 
 from __future__ import annotations
@@ -21,17 +23,19 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onyxstore.disk import files
 from onyxstore.disk.lines import PREFIX, split_lines
 from onyxstore.errors import Damage, DiskError, NotHere, OnyxError, short_words
 from onyxstore.hashing import Address
-from onyxstore.history.metrics.columns import Columns, columns_of, records_of
 from onyxstore.history.metrics.line import decode_record
 from onyxstore.history.metrics.prefix import LogPrefix, RunningHash
 from onyxstore.history.metrics.records import Record
 from onyxstore.history.metrics.sealed import Sealed, SealedList, decode_list
-from onyxstore.history.metrics.segments import decode_segment
+
+if TYPE_CHECKING:
+    from onyxstore.history.metrics.columns import Columns
 
 Get = Callable[[Address], bytes]
 
@@ -44,10 +48,13 @@ _TAIL = re.compile(r"(?:tail|damaged)-\d{6,12}")
 
 
 class Part:
-    """Consecutive records of a log, from position `first` on. They are fetched when they are first asked for, then kept."""
+    """Consecutive records of a log, from position `first` on. They are fetched when they are first asked for, then kept.
 
-    def __init__(self, first: int, count: int, fetch: Callable[[], Columns]) -> None:
-        self.first, self.count, self._fetch = first, count, fetch
+    Those of a tail are `listed` already, and become columns when somebody asks for these.
+    """
+
+    def __init__(self, first: int, count: int, fetch: Callable[[], Columns], listed: list[Record] | None = None) -> None:
+        self.first, self.count, self._fetch, self._listed = first, count, fetch, listed
         self.error: OnyxError | ValueError | None = None
 
     @property
@@ -70,8 +77,15 @@ class Part:
 
     def records(self, start: int, end: int) -> Iterator[Record]:
         """The records at the log's positions `start` to `end` that are in this part and can be read."""
-        if start < self.end and end > self.first and self.columns is not None:
-            yield from islice(records_of(self.columns), max(0, start - self.first), end - self.first)
+        if start >= self.end or end <= self.first:
+            return
+        wanted = slice(max(0, start - self.first), end - self.first)
+        if self._listed is not None:
+            yield from self._listed[wanted]
+        elif self.columns is not None:
+            from onyxstore.history.metrics.columns import records_of  # noqa: PLC0415 - see above
+
+            yield from islice(records_of(self.columns), wanted.start, wanted.stop)
 
 
 @dataclass(frozen=True)
@@ -169,7 +183,7 @@ def _assemble(listed: SealedList, tails: dict[str, bytes], get: Get) -> Log:
     parts = [sealed_part(listed.log, sealed, get) for sealed in listed.segments]
     read = {name: _decode_tail(name, data, listed.end) for name, data in tails.items()}
     records = {position: record for tail in read.values() for position, record in tail.records.items()}
-    parts += [Part(first, len(run), partial(columns_of, run)) for first, run in _consecutive(records)]
+    parts += [Part(first, len(run), partial(_as_columns, run), run) for first, run in _consecutive(records)]
     position = max((listed.end, *(tail.reach for tail in read.values())))
     losses = [_loss(start, end) for start, end in _gaps(parts, position)]
     if listed.damaged:
@@ -206,7 +220,15 @@ def _decode_tail(name: str, data: bytes, sealed: int) -> _Tail:
     return _Tail({position: record for position, record in records.items() if position >= sealed}, reach, tuple(notes), bool(spans))
 
 
+def _as_columns(records: list[Record]) -> Columns:
+    from onyxstore.history.metrics.columns import columns_of  # noqa: PLC0415 - see above
+
+    return columns_of(records)
+
+
 def _fetch(log: str, sealed: Sealed, get: Get) -> Columns:
+    from onyxstore.history.metrics.segments import decode_segment  # noqa: PLC0415 - see above
+
     segment = decode_segment(get(sealed.segment))
     if (segment.log, segment.first, len(segment.columns)) != (log or segment.log, sealed.first, sealed.records):
         raise ValueError(f"the segment {sealed.segment} is of another log or position")

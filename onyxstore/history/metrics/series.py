@@ -8,17 +8,20 @@ were logged. What is superseded can be asked for too, and is marked.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from onyxstore.history import notebook
 from onyxstore.history.metrics.columns import Columns, records_of
+from onyxstore.history.metrics.frames import frame_of, frame_of_points
 from onyxstore.history.metrics.log import Log
 from onyxstore.history.metrics.planes import Array
-from onyxstore.history.metrics.records import HIGHEST_INT64, Artifact, Rewind, Summary, Value, order_of
+from onyxstore.history.metrics.records import HIGHEST_INT64, Artifact, Epoch, Rewind, Summary, Value, order_of
+from onyxstore.history.metrics.standing import Standing, Statistics, joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,30 +52,88 @@ class Series:
         """The greatest value; NaN only when all are."""
         return _number(np.fmax.reduce(self.values))
 
+    def to_pandas(self) -> Any:
+        """A DataFrame with a row for each point: `step`, `epoch`, `time`, `value`. MissingPackage without pandas."""
+        return frame_of_points(self)
 
-@dataclass(frozen=True)
-class Statistics:
-    """What a table shows of one metric: the value that was logged last, the least, the greatest, how many there are."""
-
-    last: Value
-    min: float | int
-    max: float | int
-    points: int
+    def _repr_html_(self) -> str:
+        """For a notebook."""
+        return notebook.page(_figures_table([self]))
 
 
-def series_of(log: Log, upto: int | None = None, *, superseded: bool = False) -> Mapping[str, Series]:
+class Curves(Mapping[str, Series]):
+    """The curves of a log by metric, in the order in which metrics were first logged; each is made when it is asked for."""
+
+    damage: tuple[str, ...]
+    """What of the log cannot be read, in words; the curves are those of the rest."""
+
+    def __init__(self, lines: list[tuple[_Line, NDArray[np.bool_]]], damage: tuple[str, ...]) -> None:
+        """Use `series_of`."""
+        self.damage = damage
+        self._lines = lines
+        self._names = dict.fromkeys(name for line, kept in self._lines for name in _names(line.columns, kept))
+        self._made: dict[str, Series] = {}
+
+    def __getitem__(self, name: str) -> Series:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._made:
+            self._made[name] = _series(name, self._lines)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return f"<Curves: {', '.join(self._names)}>"
+
+    def to_pandas(self) -> Any:
+        """A DataFrame with a row for each (epoch, step), in that order: `epoch`, `step`, `time`, and a column for each metric.
+
+        A metric that has several points at one (epoch, step) has as many rows there. A metric called as one of the three columns has
+        `metric/` in front. Where a metric has no value there is NaN beside floats, NA beside whole numbers. MissingPackage without
+        pandas.
+        """
+        return frame_of(self)
+
+    def _repr_html_(self) -> str:
+        """For a notebook."""
+        return notebook.page(_figures_table(self.values()))
+
+
+def series_of(log: Log, upto: int | None = None, *, superseded: bool = False) -> Curves:
     """The curves of the first `upto` records (of all without it) by metric name, in the order in which names were first logged.
 
     A curve is made when it is asked for: one metric of a run costs no decoding of the others. With `superseded` it is the points off
     the line instead.
     """
-    return _Curves([(line, line.off if superseded else line.on) for line in _lines(log, upto)])
+    return Curves([(line, line.off if superseded else line.on) for line in _lines(log, upto)], log.damage)
 
 
-def statistics_of(log: Log, upto: int | None = None) -> dict[str, Statistics]:
-    """The figures of every metric on the line."""
-    curves = series_of(log, upto)
-    return {name: Statistics(curve.last, curve.min, curve.max, len(curve)) for name, curve in curves.items()}
+def standing_of(log: Log, upto: int | None = None) -> Standing:
+    """Where the log stood after its first `upto` records (after all without it): the figures of every metric on the line."""
+    curves: dict[str, Statistics] = {}
+    moments: list[tuple[float, int, Epoch]] = []
+    for line in _lines(log, upto):
+        for name, figures in _figures(line):
+            curves[name] = joined(curves.get(name), figures)
+        moments += _furthest(line)
+    furthest = max(moments, key=lambda moment: moment[:2], default=None)
+    step, epoch = (None, None) if furthest is None else furthest[1:]
+    return Standing(log.id, log.position if upto is None else upto, curves, summary_of(log, upto), step, epoch)
+
+
+def last_values_of(log: Log, upto: int | None = None) -> dict[str, Value]:
+    """The value of each metric that was logged last among the first `upto` records (all without it)."""
+    found: dict[str, tuple[int, Value]] = {}
+    for line in _lines(log, upto):
+        for name, kind, rows, values in _kept_values(line):
+            last = line.first + int(rows[-1]), bool(values[-1]) if kind == "bool" else _number(values[-1])
+            found[name] = max(found.get(name, last), last, key=lambda each: each[0])
+    return {name: value for name, (_, value) in found.items()}
 
 
 def artifacts_of(log: Log, upto: int | None = None, *, superseded: bool = False) -> list[Artifact]:
@@ -146,27 +207,48 @@ def _off(columns: Columns, positions: Array, rewinds: list[tuple[int, tuple[floa
     return result
 
 
+# -------------------------------------------------------------------------------------------------------- private: figures
+
+
+def _figures(line: _Line) -> Iterator[tuple[str, Statistics]]:
+    """The figures of each metric in one part, by name; those of values of another kind by themselves, the newest last."""
+    found: dict[str, list[tuple[int, Statistics]]] = {}
+    for name, kind, rows, values in _kept_values(line):
+        last = bool(values[-1]) if kind == "bool" else _number(values[-1])
+        whole = values.astype(np.int64) if kind == "bool" else values
+        figures = Statistics(last, _number(np.fmin.reduce(whole)), _number(np.fmax.reduce(whole)), len(whole))
+        found.setdefault(name, []).append((int(rows[-1]), figures))
+    for name, kinds in found.items():
+        yield from ((name, figures) for _, figures in sorted(kinds, key=lambda each: each[0]))
+
+
+def _kept_values(line: _Line) -> Iterator[tuple[str, str, Array, Array]]:
+    """Name and kind of each metric with a point on the line, the rows of its points, and their values."""
+    columns = line.columns
+    for number, metric in enumerate(columns.metrics):
+        if metric.record == "points":
+            rows = columns.rows_with(number)
+            chosen = line.on[rows]
+            if chosen.any():
+                yield metric.name, metric.kind, rows[chosen], columns.arrays[f"values.{number}"][chosen]
+
+
+def _furthest(line: _Line) -> list[tuple[float, int, Epoch]]:
+    """The order, the step and the epoch of a part's point that lies furthest by (epoch, step); none without points."""
+    rows = np.flatnonzero(line.on & line.columns.rows_of("points"))
+    if not len(rows):
+        return []
+    epochs, steps = line.columns.epochs[rows], line.columns.steps[rows]
+    order = np.where(np.isnan(epochs), -np.inf, epochs)
+    latest = order.max()
+    step = steps[order == latest].max()
+    row = rows[(order == latest) & (steps == step)][-1]
+    kind = line.columns.shapes[line.columns.arrays["shapes"][row]].epoch
+    epoch: Epoch = None if kind == "none" else int(latest) if kind == "int" else float(latest)
+    return [(float(latest), int(step), epoch)]
+
+
 # ---------------------------------------------------------------------------------------------------------- private: curves
-
-
-class _Curves(Mapping[str, Series]):
-    def __init__(self, lines: list[tuple[_Line, NDArray[np.bool_]]]) -> None:
-        self._lines = lines
-        self._names = dict.fromkeys(name for line, kept in self._lines for name in _names(line.columns, kept))
-        self._made: dict[str, Series] = {}
-
-    def __getitem__(self, name: str) -> Series:
-        if name not in self._names:
-            raise KeyError(name)
-        if name not in self._made:
-            self._made[name] = _series(name, self._lines)
-        return self._made[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 def _names(columns: Columns, kept: NDArray[np.bool_]) -> list[str]:
@@ -224,3 +306,11 @@ def _joined(pieces: list[Array]) -> Array:
 def _number(value: Any) -> float | int:
     number: float | int = value.item() if isinstance(value, np.generic) else value
     return number
+
+
+def _figures_table(curves: Iterable[Series]) -> notebook.Html:
+    rows: list[list[str | notebook.Html]] = [
+        [each.name, *map(notebook.shown, (each.last, each.min, each.max)), f"{len(each):,}", notebook.sparkline(each.values)]
+        for each in curves
+    ]
+    return notebook.table(["metric", "last", "min", "max", "points", ""], rows)

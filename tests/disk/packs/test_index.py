@@ -73,6 +73,18 @@ def test_lacking_asks_the_folder_each_time(folder, chunks):
     assert packs.lacking(addresses) == set(addresses)
 
 
+def test_all_sizes_are_told_without_opening_packs(folder, chunks, monkeypatch):
+    folder.write(chunks[:4])
+    folder.write(chunks[2:])  # two of them are in both
+    packs = PackIndex(folder.packs)
+    expected = {}
+    for chunk in chunks:
+        pack, row = packs.find(chunk.address)
+        expected[chunk.address] = pack.table.stored(row)
+    monkeypatch.setattr(Pack, "open", None)
+    assert packs.stored_sizes() == expected
+
+
 def test_lacking_looks_once_for_all(folder, chunks, monkeypatch):
     folder.write(chunks)
     packs, looks, list_folder = PackIndex(folder.packs), [], files.list_folder

@@ -16,6 +16,7 @@ from onyxstore.history.checkpoints.manifest import (
     decode_tree_object,
     encode_manifest,
     encode_tree_object,
+    scan_addresses,
 )
 
 A, B, C = (address_of(name.encode()) for name in "abc")
@@ -60,6 +61,13 @@ def test_the_bytes_of_each_part_are_counted_by_the_first_key():
 
 def test_what_must_not_be_dropped_is_known():
     assert (TreeObject(None, TENSORS).addresses(), MANIFEST.trees()) == ({A, B, C}, [A, B])
+
+
+def test_addresses_are_scanned_without_decoding_and_texts_like_one_with_them():
+    assert scan_addresses(TREE) == {A, B, C}
+    text = encode_tree_object(TreeObject({"note": "f" * 64, "short": "f" * 63, "long": "f" * 65, "upper": "F" * 64}))
+    assert scan_addresses(text) == {"f" * 64}
+    assert scan_addresses(b"noise") == set()
 
 
 TENSOR = json.loads(TREE)["tensors"][0]

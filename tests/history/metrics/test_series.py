@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from onyxstore.hashing import address_of
 from onyxstore.history.metrics.records import Artifact, Points, Rewind, Summary, order_of
-from onyxstore.history.metrics.series import Statistics, artifacts_of, series_of, statistics_of, summary_of
-from tests.history.metrics.conftest import RunFolder
+from onyxstore.history.metrics.series import artifacts_of, series_of, standing_of, summary_of
+from onyxstore.history.metrics.standing import Standing, Statistics
+from tests.history.metrics.conftest import LOG, RunFolder
 from tests.history.metrics.records_strategy import points
 
 SECOND = 1_000_000_000
@@ -88,9 +89,12 @@ def test_a_curve_of_nothing_but_nan_has_nan_as_its_extremes(run):
     assert [math.isnan(number) for number in (series.last, series.min, series.max)] == [True] * 3
 
 
-def test_statistics_are_those_of_the_line(run):
-    log = logged(run, [*points(3.0, 9.0, 1.0), Rewind(1, None, 0), Points(1, None, 0, {"loss": 2.0, "ok": True})])
-    assert statistics_of(log) == {"loss": Statistics(2.0, 2.0, 3.0, 2), "ok": Statistics(last=True, min=1, max=1, points=1)}
+def test_the_standing_is_that_of_the_line(run):
+    log = logged(run, [*points(3.0, 9.0, 1.0), Rewind(1, None, 0), Points(1, 2, 0, {"loss": 2.0, "ok": True}), Summary({"s": 5}, 0)])
+    curves = {"loss": Statistics(2.0, 2.0, 3.0, 2), "ok": Statistics(last=True, min=1, max=1, points=1)}
+    assert standing_of(log) == Standing(LOG, 6, curves, {"s": 5}, 1, 2)
+    assert standing_of(log, 2) == Standing(LOG, 2, {"loss": Statistics(9.0, 3.0, 9.0, 2)}, {}, 1, None)
+    assert standing_of(log, 0) == Standing(LOG, 0, {}, {})
 
 
 # ------------------------------------------------------------------------------------------------------- the one true curve
@@ -170,6 +174,8 @@ def test_what_is_damaged_leaves_the_rest_of_the_curve(run):
     log = logged(run, points(0.0, 1.0, 2.0, 3.0), (2,))
     log.parts[0]._fetch = lambda: run.objects.get("gone")
     assert curve(log) == [(2, 2.0), (3, 3.0)]
+    (damage,) = series_of(log).damage
+    assert damage.startswith("records 0 to 1 are lost: ")
 
 
 def test_reading_one_metric_decodes_no_other(run):
